@@ -1,0 +1,5 @@
+//! Moondock, a plugin host: a folder of Lua scripts becomes typed GraphQL fields, tables and hooks
+//! of a running server.
+
+pub mod error;
+pub mod value;
