@@ -2,4 +2,6 @@
 //! of a running server.
 
 pub mod error;
+pub mod plugin;
+pub mod request;
 pub mod value;

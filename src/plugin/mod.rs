@@ -1,0 +1,3 @@
+//! The life of a plugin.
+
+pub mod world;
