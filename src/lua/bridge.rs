@@ -1,0 +1,279 @@
+//! Values between Lua and the host. Everything is copied; no table is shared between VMs.
+//!
+//! | Lua | host |
+//! |---|---|
+//! | nil | absent (a null at the top) |
+//! | `ctx.null` | [`Value::Null`] |
+//! | a whole number up to 2^53 | [`Value::Int`] |
+//! | any other number | [`Value::Float`] |
+//! | a string | [`Value::String`], or [`Value::Bytes`] if it is not UTF-8 |
+//! | a table with the keys 1…n | [`Value::List`] |
+//! | a table with string keys, and an empty table | [`Value::Map`] |
+//!
+//! Integers beyond 2^53 become strings of digits in Lua, whose numbers cannot hold them.
+
+use std::ffi::c_void;
+use std::fmt::Write;
+
+use mlua::{Lua, Table, Value as LuaValue};
+
+use crate::value::{MAX_SAFE_INTEGER, Map, Value};
+
+/// Tables nested deeper than this do not leave a VM.
+pub const MAX_DEPTH: usize = 100;
+
+/// Why a value cannot leave the VM, and where in it the reason is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", place(.path))]
+pub struct BridgeError {
+    /// The keys that lead to it, innermost first.
+    path: Vec<String>,
+    message: String,
+}
+
+fn place(path: &[String]) -> String {
+    let mut text = String::new();
+    for key in path.iter().rev() {
+        match key.parse::<usize>() {
+            Ok(index) => {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "[{index}]");
+            }
+            Err(_) if text.is_empty() => text.push_str(key),
+            Err(_) => {
+                let _ = write!(text, ".{key}");
+            }
+        }
+    }
+    if !text.is_empty() {
+        text.push_str(": ");
+    }
+    text
+}
+
+impl BridgeError {
+    fn new(message: impl Into<String>) -> Self {
+        BridgeError { path: Vec::new(), message: message.into() }
+    }
+
+    fn under(mut self, key: impl ToString) -> Self {
+        self.path.push(key.to_string());
+        self
+    }
+}
+
+/// Copies a host value into the VM.
+///
+/// # Errors
+/// When the VM's memory limit is reached.
+pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
+    Ok(match value {
+        Value::Null => LuaValue::NULL,
+        Value::Bool(b) => LuaValue::Boolean(*b),
+        Value::Int(i) if i.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() => {
+            LuaValue::String(lua.create_string(i.to_string())?)
+        }
+        Value::Int(i) => LuaValue::Number(*i as f64),
+        Value::Float(f) => LuaValue::Number(*f),
+        Value::String(s) => LuaValue::String(lua.create_string(s)?),
+        Value::Bytes(b) => LuaValue::String(lua.create_string(b)?),
+        Value::List(list) => {
+            let table = lua.create_table_with_capacity(list.len(), 0)?;
+            for (i, value) in list.iter().enumerate() {
+                table.raw_set(i + 1, to_lua(lua, value)?)?;
+            }
+            LuaValue::Table(table)
+        }
+        Value::Map(map) => LuaValue::Table(map_to_lua(lua, map)?),
+    })
+}
+
+/// Copies an object into the VM.
+///
+/// # Errors
+/// When the VM's memory limit is reached.
+pub fn map_to_lua(lua: &Lua, map: &Map) -> mlua::Result<Table> {
+    let table = lua.create_table_with_capacity(0, map.len())?;
+    for (key, value) in map {
+        table.raw_set(key.as_str(), to_lua(lua, value)?)?;
+    }
+    Ok(table)
+}
+
+/// Copies a Lua value out of the VM.
+///
+/// # Errors
+/// Functions, threads and userdata do not leave the VM; neither do tables that are cyclic, deeper
+/// than [`MAX_DEPTH`], with holes, or with both positions and names as keys.
+pub fn from_lua(value: &LuaValue) -> Result<Value, BridgeError> {
+    convert(value, &mut Vec::new())
+}
+
+fn convert(value: &LuaValue, above: &mut Vec<*const c_void>) -> Result<Value, BridgeError> {
+    Ok(match value {
+        LuaValue::Nil => Value::Null,
+        LuaValue::Boolean(b) => Value::Bool(*b),
+        LuaValue::Integer(i) => number(*i as f64),
+        LuaValue::Number(n) => number(*n),
+        LuaValue::String(s) => string(s),
+        LuaValue::Table(table) => convert_table(table, above)?,
+        other if other.is_null() => Value::Null,
+        LuaValue::Buffer(buffer) => Value::Bytes(buffer.to_vec()),
+        LuaValue::Error(_) => return Err(BridgeError::new("an error cannot be used as a value")),
+        other => {
+            let name = other.type_name();
+            return Err(BridgeError::new(format!("a {name} cannot leave the plugin as a value")));
+        }
+    })
+}
+
+/// Every Luau number is a double, also where mlua gives a whole one as an integer.
+fn number(n: f64) -> Value {
+    if n.fract() == 0.0 && n.abs() <= MAX_SAFE_INTEGER as f64 {
+        Value::Int(n as i64)
+    } else {
+        Value::Float(n)
+    }
+}
+
+fn string(s: &mlua::LuaString) -> Value {
+    match s.to_str() {
+        Ok(text) => Value::String(text.to_owned()),
+        Err(_) => Value::Bytes(s.as_bytes().to_vec()),
+    }
+}
+
+fn convert_table(table: &Table, above: &mut Vec<*const c_void>) -> Result<Value, BridgeError> {
+    let address = table.to_pointer();
+    if above.contains(&address) {
+        return Err(BridgeError::new("the table contains itself"));
+    }
+    if above.len() >= MAX_DEPTH {
+        return Err(BridgeError::new(format!("tables are nested more than {MAX_DEPTH} deep")));
+    }
+    above.push(address);
+    let mut list: Vec<Value> = Vec::new();
+    // Positions that did not come in order, as the hash part of a table gives them.
+    let mut scattered: Vec<(usize, Value)> = Vec::new();
+    let mut map = Map::new();
+    let mut failure = None;
+    let walked = table.for_each::<LuaValue, LuaValue>(|key, value| {
+        let entry = (|| match &key {
+            LuaValue::String(name) => {
+                let name = match name.to_str() {
+                    Ok(name) => name.to_owned(),
+                    Err(_) => return Err(BridgeError::new("a key is not valid UTF-8")),
+                };
+                let value = convert(&value, above).map_err(|e| e.under(&name))?;
+                map.insert(name, value);
+                Ok(())
+            }
+            LuaValue::Integer(_) | LuaValue::Number(_) => {
+                let position = position(&key).ok_or_else(|| {
+                    BridgeError::new("a number that is no list position is used as a key")
+                })?;
+                let value = convert(&value, above).map_err(|e| e.under(position))?;
+                if position == list.len() + 1 {
+                    list.push(value);
+                } else {
+                    scattered.push((position, value));
+                }
+                Ok(())
+            }
+            other => Err(BridgeError::new(format!("a {} is used as a key", other.type_name()))),
+        })();
+        entry.map_err(|error| {
+            failure = Some(error);
+            mlua::Error::StackError
+        })
+    });
+    above.pop();
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    walked.map_err(|error| BridgeError::new(error.to_string()))?;
+    scattered.sort_by_key(|(position, _)| *position);
+    for (position, value) in scattered {
+        if position != list.len() + 1 {
+            return Err(BridgeError::new(format!(
+                "the list has a hole at position {}; use ctx.null for a null in a list",
+                list.len() + 1
+            )));
+        }
+        list.push(value);
+    }
+    match (list.is_empty(), map.keys().next()) {
+        (false, Some(name)) => Err(BridgeError::new(format!(
+            "the table has both list positions and the key \"{name}\"; it must be one or the other"
+        ))),
+        (false, None) => Ok(Value::List(list)),
+        (true, _) => Ok(Value::Map(map)),
+    }
+}
+
+/// A key as a list position, from 1.
+fn position(key: &LuaValue) -> Option<usize> {
+    match key {
+        LuaValue::Integer(i) => usize::try_from(*i).ok().filter(|i| *i > 0),
+        LuaValue::Number(n) if n.fract() == 0.0 && *n >= 1.0 && *n <= MAX_SAFE_INTEGER as f64 => {
+            Some(*n as usize)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eval(source: &str) -> Result<Value, String> {
+        let lua = Lua::new();
+        lua.globals().set("null", LuaValue::NULL).unwrap();
+        let value = lua.load(source).eval().unwrap();
+        from_lua(&value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn tables_become_lists_or_objects() {
+        assert_eq!(eval("return {1, 2.5, 'x', null}").unwrap(), {
+            Value::List(vec![1.into(), 2.5.into(), "x".into(), Value::Null])
+        });
+        assert_eq!(eval("local t = {} t[3]=3 t[2]=2 t[1]=1 return t").unwrap(), {
+            Value::List(vec![1.into(), 2.into(), 3.into()])
+        });
+        assert_eq!(eval("return {}").unwrap(), Value::Map(Map::new()));
+        assert_eq!(eval("return nil").unwrap(), Value::Null);
+        assert_eq!(eval("return '\\255'").unwrap(), Value::Bytes(vec![255]));
+    }
+
+    #[test]
+    fn integers_are_exact_up_to_2_to_the_53() {
+        assert_eq!(eval("return 2^53").unwrap(), Value::Int(MAX_SAFE_INTEGER));
+        assert_eq!(eval("return 2^60").unwrap(), Value::Float(2f64.powi(60)));
+        let lua = Lua::new();
+        let big = to_lua(&lua, &Value::Int(MAX_SAFE_INTEGER + 1)).unwrap();
+        assert_eq!(big.as_string().unwrap().to_string_lossy(), "9007199254740993");
+    }
+
+    #[test]
+    fn what_cannot_leave_says_where_it_is() {
+        for (source, expected) in [
+            ("return {a={b={1, print}}}", "a.b[2]: a function cannot leave the plugin as a value"),
+            ("local t = {} t.x = {t} return t", "x[1]: the table contains itself"),
+            ("return {1, nil, 3}", "the list has a hole at position 2"),
+            ("return {1, x=2}", "has both list positions and the key \"x\""),
+            ("return {[0.5]=1}", "a number that is no list position is used as a key"),
+            ("return {[true]=1}", "a boolean is used as a key"),
+            ("local t = {} for i = 1, 200 do t = {t} end return t", "nested more than 100 deep"),
+            ("return coroutine.create(print)", "a thread cannot leave the plugin"),
+        ] {
+            let error = eval(source).unwrap_err();
+            assert!(error.contains(expected), "{source}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_table_in_two_places_is_no_cycle() {
+        assert!(eval("local t = {1} return {t, t}").is_ok());
+    }
+}

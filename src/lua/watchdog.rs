@@ -1,0 +1,287 @@
+//! Preemption and deadlines for code that does not wait.
+//!
+//! Luau calls an *interrupt* function, if one is set, at every loop iteration and call. Keeping one
+//! set makes tight loops several times slower. So a watchdog thread looks every millisecond at
+//! which OS threads are inside a VM, and sets the interrupt pointer of a VM that has run for a
+//! whole [`SLICE`]. The interrupt then yields the coroutine, so that other tasks get the thread, or
+//! raises an error if the call's deadline has passed.
+//!
+//! The pointer is set under the same lock that [`Running`] takes when it leaves the VM, so it is
+//! never set for a VM that nobody runs, nor for one that was freed.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use mlua::{Lua, VmState};
+use parking_lot::Mutex;
+
+/// How long a call may hold a VM and its thread before others get a turn.
+pub const SLICE: Duration = Duration::from_millis(1);
+
+/// After this many slices in which no VM ran, the watchdog sleeps until one runs again.
+const IDLE_SLICES: u32 = 50;
+
+/// What the interrupt raises when a call's deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the call's time limit has passed")]
+pub struct DeadlinePassed;
+
+/// The part of a VM that the watchdog and the interrupt share.
+#[derive(Debug)]
+pub struct Interrupt {
+    /// The address of `lua_Callbacks::interrupt` in the VM's global state.
+    slot: *const AtomicPtr<c_void>,
+    /// What belongs there when the interrupt is armed: mlua's trampoline to [`Interrupt::fire`].
+    trampoline: *mut c_void,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Nanoseconds since [`EPOCH`] at which the running call must end.
+    deadline: AtomicU64,
+    /// Whether the deadline error was raised since the flag was last taken.
+    fired: AtomicBool,
+    /// Whether the call was suspended to give others a turn; taken by a script's own scheduler.
+    preempted: AtomicBool,
+    /// The same, taken by the host's.
+    paused: AtomicBool,
+}
+
+// SAFETY: `slot` points into the VM's global state, which outlives the `Interrupt` (the `Vm` owns
+// both and drops the Lua state last), and it is only ever used through the atomic.
+unsafe impl Send for Interrupt {}
+// SAFETY: as above; all shared access is atomic.
+unsafe impl Sync for Interrupt {}
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn since_epoch(instant: Instant) -> u64 {
+    u64::try_from(instant.saturating_duration_since(*EPOCH).as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Interrupt {
+    /// Installs the interrupt in `lua`, disarmed.
+    pub fn install(lua: &Lua) -> Interrupt {
+        LazyLock::force(&EPOCH);
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        // The slot is not known before mlua has set it, and the closure must clear it.
+        let address = Arc::new(AtomicPtr::<AtomicPtr<c_void>>::new(ptr::null_mut()));
+        let own_slot = Arc::clone(&address);
+        lua.set_interrupt(move |_| {
+            if since_epoch(Instant::now()) >= seen.deadline.load(Ordering::Relaxed) {
+                seen.fired.store(true, Ordering::Relaxed);
+                return Err(mlua::Error::external(DeadlinePassed));
+            }
+            let slot = own_slot.load(Ordering::Relaxed);
+            if !slot.is_null() {
+                // SAFETY: this runs inside the VM that the slot is part of.
+                unsafe { (*slot).store(ptr::null_mut(), Ordering::Relaxed) };
+            }
+            seen.preempted.store(true, Ordering::Relaxed);
+            seen.paused.store(true, Ordering::Relaxed);
+            Ok(VmState::Yield)
+        });
+        let state = lua.state();
+        // SAFETY: `state` is a live state of this VM and nothing runs in it yet. The field is a
+        // nullable function pointer, which has the size and alignment of `AtomicPtr`. Luau
+        // documents that it may be set from another thread.
+        let (slot, trampoline) = unsafe {
+            let field = &raw mut (*mlua::ffi::lua_callbacks(state)).interrupt;
+            let slot: *const AtomicPtr<c_void> = field.cast();
+            (slot, (*slot).swap(ptr::null_mut(), Ordering::SeqCst))
+        };
+        address.store(slot.cast_mut(), Ordering::Relaxed);
+        Interrupt { slot, trampoline, shared }
+    }
+
+    /// A function that says, once for each time, whether the last suspension was a preemption.
+    pub fn preempted(&self) -> impl Fn() -> bool + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.preempted.swap(false, Ordering::Relaxed)
+    }
+
+    fn arm(&self) {
+        // SAFETY: see the `Send` implementation.
+        unsafe { (*self.slot).store(self.trampoline, Ordering::SeqCst) };
+    }
+
+    fn disarm(&self) {
+        // SAFETY: see the `Send` implementation.
+        unsafe { (*self.slot).store(ptr::null_mut(), Ordering::SeqCst) };
+    }
+
+    /// Marks the current thread as running this VM until the guard is dropped.
+    pub fn enter<'a>(&'a self, deadline: Instant) -> Running<'a> {
+        self.shared.deadline.store(since_epoch(deadline), Ordering::Relaxed);
+        let previous = SEAT.with_borrow(|seat| seat.0.sit(Some(Target(ptr::from_ref(self)))));
+        WATCHDOG.wake();
+        Running { interrupt: self, previous }
+    }
+}
+
+/// Proof that the current thread runs a VM. See [`Interrupt::enter`].
+#[must_use]
+pub struct Running<'a> {
+    interrupt: &'a Interrupt,
+    previous: Option<Target>,
+}
+
+impl Running<'_> {
+    /// Whether the deadline error was raised since the VM was entered, even if the script caught it.
+    pub fn deadline_fired(&self) -> bool {
+        self.interrupt.shared.fired.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the call was suspended, since the VM was entered, to give others a turn.
+    pub fn preempted(&self) -> bool {
+        let shared = &self.interrupt.shared;
+        shared.preempted.store(false, Ordering::Relaxed);
+        shared.paused.swap(false, Ordering::Relaxed)
+    }
+
+    /// Makes whatever the VM still runs before the guard is dropped fail at its next step.
+    pub fn expire(&self) {
+        self.interrupt.shared.deadline.store(0, Ordering::Relaxed);
+        self.interrupt.arm();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let previous = self.previous.take();
+        SEAT.with_borrow(|seat| seat.0.sit(previous));
+        self.interrupt.disarm();
+        self.interrupt.shared.fired.store(false, Ordering::Relaxed);
+        self.interrupt.shared.paused.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The VM that a thread is in. Only dereferenced under the seat's lock, while the [`Running`] that
+/// put it there exists.
+#[derive(Clone, Copy)]
+struct Target(*const Interrupt);
+
+// SAFETY: see `Target`.
+unsafe impl Send for Target {}
+
+/// One OS thread's place in the watchdog's list.
+#[derive(Default)]
+struct Seat(Mutex<Occupancy>);
+
+#[derive(Default)]
+struct Occupancy {
+    target: Option<Target>,
+    /// Changes whenever the target does, so that the watchdog can tell a long stay from many.
+    visits: u64,
+    /// `visits` when the watchdog last looked.
+    seen: u64,
+}
+
+impl Seat {
+    /// Replaces the target and returns the one before it.
+    fn sit(&self, target: Option<Target>) -> Option<Target> {
+        let mut occupancy = self.0.lock();
+        occupancy.visits += 1;
+        std::mem::replace(&mut occupancy.target, target)
+    }
+
+    /// Arms the interrupt of a VM that has been run for a whole slice. Says whether one runs.
+    fn look(&self) -> bool {
+        let mut occupancy = self.0.lock();
+        let Some(target) = occupancy.target else { return false };
+        if occupancy.seen == occupancy.visits {
+            // SAFETY: the `Running` that put the target here removes it under this lock before the
+            // reference it was made from ends.
+            unsafe { (*target.0).arm() };
+        }
+        occupancy.seen = occupancy.visits;
+        true
+    }
+}
+
+struct OwnSeat(Arc<Seat>);
+
+impl OwnSeat {
+    fn take() -> RefCell<OwnSeat> {
+        let seat = Arc::new(Seat::default());
+        WATCHDOG.seats.lock().push(Arc::downgrade(&seat));
+        RefCell::new(OwnSeat(seat))
+    }
+}
+
+thread_local! {
+    static SEAT: RefCell<OwnSeat> = OwnSeat::take();
+}
+
+struct Watchdog {
+    seats: Mutex<Vec<Weak<Seat>>>,
+    asleep: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(|| Watchdog {
+    seats: Mutex::default(),
+    asleep: AtomicBool::new(true),
+    thread: Mutex::new(None),
+});
+
+impl Watchdog {
+    fn wake(&self) {
+        // Pairs with the fence in `watch`: either this load sees the sleeping flag, or the last
+        // look before sleeping sees the seat that was taken before this fence.
+        fence(Ordering::SeqCst);
+        if !self.asleep.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut thread = self.thread.lock();
+        match &*thread {
+            Some(thread) => thread.unpark(),
+            None => {
+                let spawned =
+                    thread::Builder::new().name("lua-watchdog".into()).spawn(|| WATCHDOG.watch());
+                match spawned {
+                    Ok(handle) => *thread = Some(handle.thread().clone()),
+                    // Tried again at the next call; without it only waiting calls have deadlines.
+                    Err(error) => tracing::error!(%error, "cannot start the watchdog thread"),
+                }
+            }
+        }
+    }
+
+    fn look(&self) -> bool {
+        let mut running = false;
+        self.seats.lock().retain(|seat| match seat.upgrade() {
+            Some(seat) => {
+                running |= seat.look();
+                true
+            }
+            None => false,
+        });
+        running
+    }
+
+    fn watch(&self) {
+        let mut idle = 0;
+        loop {
+            self.asleep.store(false, Ordering::Relaxed);
+            thread::sleep(SLICE);
+            idle = if self.look() { 0 } else { idle + 1 };
+            if idle < IDLE_SLICES {
+                continue;
+            }
+            self.asleep.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if !self.look() {
+                thread::park();
+            }
+            idle = 0;
+        }
+    }
+}
