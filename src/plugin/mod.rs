@@ -1,3 +1,4 @@
 //! The life of a plugin.
 
+pub mod manifest;
 pub mod world;
