@@ -67,6 +67,8 @@ pub struct Problem {
     pub file: Option<String>,
     /// The line in that file, from 1.
     pub line: Option<u32>,
+    /// The column in that line, from 1, where the source tells.
+    pub column: Option<u32>,
     /// The source line it is about, for terminals.
     pub excerpt: Option<String>,
 }
@@ -74,7 +76,14 @@ pub struct Problem {
 impl Problem {
     /// A problem with no place.
     pub fn new(phase: Phase, message: impl Into<String>) -> Self {
-        Problem { phase, message: message.into(), file: None, line: None, excerpt: None }
+        Problem {
+            phase,
+            message: message.into(),
+            file: None,
+            line: None,
+            column: None,
+            excerpt: None,
+        }
     }
 
     /// Names the file, relative to the plugin's folder.
@@ -86,6 +95,12 @@ impl Problem {
     /// Names the line, from 1.
     pub fn at_line(mut self, line: u32) -> Self {
         self.line = Some(line);
+        self
+    }
+
+    /// Names the column, from 1.
+    pub fn at_column(mut self, column: u32) -> Self {
+        self.column = Some(column);
         self
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod lua;
+pub mod nearest;
 pub mod plugin;
 pub mod request;
 pub mod value;
