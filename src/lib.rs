@@ -5,4 +5,5 @@ pub mod error;
 pub mod nearest;
 pub mod plugin;
 pub mod request;
+pub mod settings;
 pub mod value;
