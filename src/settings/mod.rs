@@ -1,0 +1,213 @@
+//! Flags, environment and file become one [`Settings`]. Flags win over environment, environment
+//! over file, file over defaults.
+
+mod file;
+mod parse;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use parse::Found;
+
+/// The shortest admin token that is accepted.
+pub const MIN_ADMIN_TOKEN: usize = 16;
+
+/// The options that every command shares. They stay text here, so that a value is judged in one
+/// place wherever it comes from, and a wrong one is a single line.
+#[derive(Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Flags {
+    /// Reads settings from this file [default: ./moondock.toml, if it exists]
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<String>,
+    /// The address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// The folder with the plugins [default: ./plugins]
+    #[arg(long, value_name = "DIR")]
+    pub plugins: Option<String>,
+    /// The folder for the database and other state [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// The database [default: an SQLite file in the data dir]
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The form of log lines: text or json [default: text]
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<String>,
+    /// What is logged: a level, or a filter such as info,moondock=debug [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// Reloads plugins when their files change [default: false; true in dev]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub hot_reload: Option<String>,
+    /// A bearer token with the administrator's rights; better set as MOONDOCK_ADMIN_TOKEN, because
+    /// other users of the machine can see command lines
+    #[arg(long, value_name = "TOKEN")]
+    pub admin_token: Option<String>,
+    /// The largest request body, in bytes [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub body_limit: Option<String>,
+    /// The most memory that a plugin's VM may have, in MiB, whatever its manifest says [default: 1024]
+    #[arg(long, value_name = "MIB")]
+    pub max_memory_mb: Option<String>,
+    /// The longest time that a plugin's call may take, in milliseconds [default: 150000]
+    #[arg(long, value_name = "MS")]
+    pub max_timeout_ms: Option<String>,
+    /// How long requests may take to finish at shutdown, in milliseconds [default: 10000]
+    #[arg(long, value_name = "MS")]
+    pub shutdown_grace_ms: Option<String>,
+    /// Keeps parsed and validated GraphQL documents [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub document_cache: Option<String>,
+}
+
+impl Flags {
+    /// The flag of a key of [`file::KEYS`].
+    fn get(&self, key: &str) -> Option<&String> {
+        match key {
+            "listen" => self.listen.as_ref(),
+            "plugins" => self.plugins.as_ref(),
+            "data-dir" => self.data_dir.as_ref(),
+            "database-url" => self.database_url.as_ref(),
+            "log" => self.log.as_ref(),
+            "log-level" => self.log_level.as_ref(),
+            "hot-reload" => self.hot_reload.as_ref(),
+            "admin-token" => self.admin_token.as_ref(),
+            "body-limit" => self.body_limit.as_ref(),
+            "max-memory-mb" => self.max_memory_mb.as_ref(),
+            "max-timeout-ms" => self.max_timeout_ms.as_ref(),
+            "shutdown-grace-ms" => self.shutdown_grace_ms.as_ref(),
+            "document-cache" => self.document_cache.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// What the settings are for; it decides some defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Serve,
+    /// For plugin authors: hot reload is on.
+    Dev,
+    /// A command of the shell: only warnings are logged.
+    Shell,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A text that never shows in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Everything that can be configured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub mode: Mode,
+    /// `HOST:PORT`.
+    pub listen: String,
+    pub plugins: PathBuf,
+    pub data_dir: PathBuf,
+    /// `None`: an SQLite file in the data dir. May hold a password.
+    pub database_url: Option<Secret>,
+    pub log: LogFormat,
+    /// A tracing filter.
+    pub log_level: String,
+    pub hot_reload: bool,
+    /// At least [`MIN_ADMIN_TOKEN`] characters.
+    pub admin_token: Option<Secret>,
+    /// In bytes.
+    pub body_limit: usize,
+    /// The upper bound of every manifest's `runtime.memoryMb`.
+    pub max_memory_mb: u64,
+    /// The upper bound of every manifest's `runtime.timeoutMs`.
+    pub max_timeout_ms: u64,
+    pub shutdown_grace: Duration,
+    pub document_cache: bool,
+}
+
+/// A configuration error: one line that says what is wrong and where it was set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+impl Settings {
+    /// The defaults of a mode.
+    pub fn new(mode: Mode) -> Self {
+        Settings {
+            mode,
+            listen: "127.0.0.1:8080".to_owned(),
+            plugins: PathBuf::from("./plugins"),
+            data_dir: PathBuf::from("./data"),
+            database_url: None,
+            log: LogFormat::Text,
+            log_level: if mode == Mode::Shell { "warn" } else { "info" }.to_owned(),
+            hot_reload: mode == Mode::Dev,
+            admin_token: None,
+            body_limit: 1024 * 1024,
+            max_memory_mb: 1_024,
+            max_timeout_ms: 150_000,
+            shutdown_grace: Duration::from_secs(10),
+            document_cache: true,
+        }
+    }
+
+    /// Reads flags, the process's environment and the file.
+    pub fn load(flags: &Flags, mode: Mode) -> Result<Self, SettingsError> {
+        Self::load_from(flags, |name| std::env::var(name).ok(), mode)
+    }
+
+    /// As [`Settings::load`], with another environment. A variable that is empty counts as not set.
+    pub fn load_from(
+        flags: &Flags,
+        env: impl Fn(&str) -> Option<String>,
+        mode: Mode,
+    ) -> Result<Self, SettingsError> {
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let named = flags.config.clone().or_else(|| env("MOONDOCK_CONFIG"));
+        let file = file::read(named.as_deref().map(Path::new))?;
+        let mut settings = Settings::new(mode);
+        for key in file::KEYS {
+            let variable = format!("MOONDOCK_{}", key.name.to_uppercase().replace('-', "_"));
+            let found = if let Some(text) = flags.get(key.name) {
+                Found { text: text.clone(), origin: format!("--{}", key.name), base: None }
+            } else if let Some(text) = env(&variable) {
+                Found { text, origin: variable, base: None }
+            } else if let Some(found) = file.get(key.name) {
+                found.clone()
+            } else {
+                continue;
+            };
+            parse::set(&mut settings, key.name, &found)?;
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests;
