@@ -136,8 +136,7 @@ impl Error {
         let path = path.iter().map(|p| Value::from(*p)).collect::<Vec<_>>();
         issue.insert("argumentPath".into(), path.into());
         issue.insert("message".into(), message.clone().into());
-        Error::new(code::INVALID_ARGUMENTS, message)
-            .with("issues", Value::List(vec![issue.into()]))
+        Error::new(code::INVALID_ARGUMENTS, message).with("issues", Value::List(vec![issue.into()]))
     }
 
     /// `arguments_associated_resources_not_found` for one argument.
