@@ -1,0 +1,307 @@
+//! Checks all declarations of a plugin together, and finds every problem at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::convert;
+use super::model::*;
+use super::names::{self, hint, quoted};
+use crate::error::{Phase, Problem};
+
+/// The most columns that a table may have.
+const MAX_COLUMNS: usize = 500;
+
+impl TableSet {
+    /// Checks the declarations of a plugin and resolves their names.
+    ///
+    /// # Errors
+    /// All problems, each naming table and column and what to do.
+    pub fn new(
+        plugin_id: &str,
+        tables: Vec<TableDef>,
+        enums: Vec<EnumDef>,
+        relations: Vec<RelationDef>,
+    ) -> Result<TableSet, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let values = check_enums(&enums, &mut problems);
+        let mut resolved: Vec<Table> =
+            tables.iter().map(|t| check_table(plugin_id, t, &values, &mut problems)).collect();
+        check_names(&tables, &resolved, &mut problems);
+        super::references::resolve(&tables, &mut resolved, &relations, &mut problems);
+        let creation_order = super::references::creation_order(&tables, &resolved, &mut problems);
+        if !problems.found.is_empty() {
+            return Err(problems.found);
+        }
+        Ok(TableSet {
+            plugin_id: plugin_id.to_owned(),
+            tables: resolved,
+            relations,
+            creation_order,
+        })
+    }
+}
+
+/// Collects problems with their places.
+#[derive(std::default::Default)]
+pub(super) struct Problems {
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    pub(super) fn add(&mut self, place: Option<&Place>, message: String) {
+        let mut problem = Problem::new(Phase::Load, message);
+        if let Some(place) = place {
+            problem = problem.in_file(&place.file);
+            problem.line = place.line;
+        }
+        self.found.push(problem);
+    }
+}
+
+const IDENTIFIER: &str =
+    "a name is a letter, then letters, digits and underscores, at most 48 in all";
+
+type EnumValues<'a> = HashMap<&'a str, Arc<[String]>>;
+
+fn check_enums<'a>(enums: &'a [EnumDef], problems: &mut Problems) -> EnumValues<'a> {
+    let mut known = EnumValues::new();
+    for def in enums {
+        let mut wrong = |message: String| {
+            problems.add(def.place.as_ref(), format!("enum {}: {message}", quoted(&def.name)));
+        };
+        if !names::is_valid(&def.name) {
+            wrong(IDENTIFIER.into());
+        }
+        if def.values.is_empty() {
+            wrong("it has no values; give at least one".into());
+        }
+        for (i, value) in def.values.iter().enumerate() {
+            if value.is_empty() || value.len() > 63 || value.contains('\0') {
+                let value = quoted(value);
+                wrong(format!(
+                    "value {value}: a value is text of 1 to 63 bytes without null bytes"
+                ));
+            }
+            if def.values[..i].contains(value) {
+                wrong(format!("value {} is there twice; remove one", quoted(value)));
+            }
+        }
+        if known.insert(&def.name, def.values.as_slice().into()).is_some() {
+            wrong("is declared twice; rename or remove one".into());
+        }
+    }
+    known
+}
+
+fn check_table(
+    plugin_id: &str,
+    def: &TableDef,
+    enums: &EnumValues<'_>,
+    problems: &mut Problems,
+) -> Table {
+    let place = def.place.as_ref();
+    if !names::is_valid(&def.name) {
+        problems.add(place, format!("table {}: {IDENTIFIER}", quoted(&def.name)));
+    }
+    if def.columns.is_empty() {
+        problems.add(place, format!("table {}: it has no columns", def.name));
+    }
+    if def.columns.len() > MAX_COLUMNS {
+        let count = def.columns.len();
+        problems.add(
+            place,
+            format!(
+                "table {}: it has {count} columns; at most {MAX_COLUMNS} are possible",
+                def.name
+            ),
+        );
+    }
+    let keys: Vec<&str> =
+        def.columns.iter().filter(|c| c.primary_key).map(|c| c.name.as_str()).collect();
+    if keys.len() > 1 {
+        problems.add(
+            place,
+            format!(
+                "table {}: several primary keys ({}); keep one, and add a unique index over the columns",
+                def.name,
+                keys.join(", ")
+            ),
+        );
+    }
+    let columns: Vec<Column> =
+        def.columns.iter().map(|column| check_column(def, column, enums, problems)).collect();
+    for (i, column) in columns.iter().enumerate() {
+        if let Some(other) = columns[..i].iter().find(|c| c.physical == column.physical) {
+            let message = if other.name == column.name {
+                format!("{}.{}: the column is declared twice; remove one", def.name, column.name)
+            } else {
+                format!(
+                    "{}.{} and {}.{} are both {} in the database; rename one",
+                    def.name, other.name, def.name, column.name, column.physical
+                )
+            };
+            problems.add(place, message);
+        }
+    }
+    let physical = names::physical_table(plugin_id, &def.name);
+    let indexes = def
+        .indexes
+        .iter()
+        .filter_map(|index| check_index(plugin_id, &physical, def, index, &columns, problems))
+        .collect();
+    Table { name: def.name.clone(), physical, columns, indexes }
+}
+
+fn check_column(
+    table: &TableDef,
+    def: &ColumnDef,
+    enums: &EnumValues<'_>,
+    problems: &mut Problems,
+) -> Column {
+    let mut values: Arc<[String]> = Arc::new([]);
+    let mut wrong = |message: String| {
+        let name = if names::is_valid(&def.name) { def.name.clone() } else { quoted(&def.name) };
+        problems.add(table.place.as_ref(), format!("{}.{name}: {message}", table.name));
+    };
+    if !names::is_valid(&def.name) {
+        wrong(IDENTIFIER.into());
+    }
+    if let ColumnType::Enum(name) = &def.ty {
+        match enums.get(name.as_str()) {
+            Some(known) => values = known.clone(),
+            None => wrong(format!(
+                "unknown enum {}; declare it with t.enumType and list it in the manifest{}",
+                quoted(name),
+                hint(name, enums.keys().copied())
+            )),
+        }
+    }
+    if def.ty.is_serial() && !def.primary_key {
+        wrong(format!("a {} column must be the primary key; add :primaryKey()", def.ty.name()));
+    }
+    if def.ty == ColumnType::Json && (def.primary_key || def.unique || def.references.is_some()) {
+        wrong("a json column cannot be a key, be unique or refer to another".into());
+    }
+    let column = Column {
+        name: def.name.clone(),
+        physical: names::snake_case(&def.name),
+        ty: def.ty.clone(),
+        values,
+        primary_key: def.primary_key,
+        not_null: def.not_null || def.primary_key,
+        unique: def.unique,
+        default: def.default.clone(),
+        foreign_key: None,
+    };
+    match &def.default {
+        None => {}
+        Some(_) if def.ty.is_serial() => {
+            wrong(format!("a {} column is numbered by itself; remove the default", def.ty.name()));
+        }
+        Some(Default::Now)
+            if !matches!(def.ty, ColumnType::Timestamp | ColumnType::Date | ColumnType::Time) =>
+        {
+            wrong(format!("defaultNow is for timestamp, date and time, this is {}", def.ty.name()));
+        }
+        Some(Default::Random) if def.ty != ColumnType::Uuid => {
+            wrong(format!("defaultRandom is for uuid, this is {}", def.ty.name()));
+        }
+        Some(Default::Value(value)) if value.is_null() => {
+            wrong("the default is null, as it is without one; remove it".into());
+        }
+        Some(Default::Value(value)) => {
+            let unknown_enum = matches!(def.ty, ColumnType::Enum(_)) && column.values.is_empty();
+            if let (false, Err(e)) = (unknown_enum, convert::to_sql(&table.name, &column, value)) {
+                let reason = e.message.split_once(": ").map_or("", |(_, reason)| reason);
+                wrong(format!("the default is wrong: {reason}"));
+            }
+        }
+        Some(Default::Now | Default::Random) => {}
+    }
+    column
+}
+
+fn check_index(
+    plugin_id: &str,
+    physical_table: &str,
+    table: &TableDef,
+    def: &IndexDef,
+    columns: &[Column],
+    problems: &mut Problems,
+) -> Option<Index> {
+    let mut wrong = |message: String| {
+        let over = def.columns.join(", ");
+        problems.add(
+            table.place.as_ref(),
+            format!("table {}: index on ({over}): {message}", table.name),
+        );
+    };
+    let mut found: Vec<usize> = Vec::new();
+    for name in &def.columns {
+        match columns.iter().position(|c| c.name == *name) {
+            Some(i) if found.contains(&i) => wrong(format!("column {name} is there twice")),
+            Some(i) if columns[i].ty == ColumnType::Json => {
+                wrong(format!("column {name} is json, which cannot be indexed"));
+            }
+            Some(i) => found.push(i),
+            None => wrong(format!(
+                "unknown column {}{}",
+                quoted(name),
+                hint(name, columns.iter().map(|c| c.name.as_str()))
+            )),
+        }
+    }
+    if def.columns.is_empty() {
+        wrong("it has no columns; name at least one".into());
+    }
+    if found.len() != def.columns.len() || found.is_empty() {
+        return None;
+    }
+    let physical = match &def.name {
+        Some(name) if !names::is_valid(name) => {
+            wrong(format!("name {}: {IDENTIFIER}", quoted(name)));
+            return None;
+        }
+        Some(name) => names::physical_table(plugin_id, name),
+        None => {
+            let over: Vec<&str> = found.iter().map(|i| columns[*i].physical.as_str()).collect();
+            let suffix = if def.unique { "key" } else { "idx" };
+            format!("{physical_table}_{}_{suffix}", over.join("_"))
+        }
+    };
+    Some(Index { physical, columns: found, unique: def.unique })
+}
+
+/// Tables and indexes share one space of names in the database.
+fn check_names(defs: &[TableDef], tables: &[Table], problems: &mut Problems) {
+    let mut seen: HashMap<&str, String> = HashMap::new();
+    let named = tables.iter().zip(defs).flat_map(|(table, def)| {
+        let itself = (table.physical.as_str(), format!("table {}", table.name), def);
+        let indexes = table
+            .indexes
+            .iter()
+            .map(move |i| (i.physical.as_str(), format!("an index of table {}", table.name), def));
+        std::iter::once(itself).chain(indexes)
+    });
+    for (physical, what, def) in named {
+        let place = def.place.as_ref();
+        if physical.starts_with("sqlite_") {
+            problems.add(
+                place,
+                format!("{what} would be {physical} in the database, a name that is reserved; a plugin called sqlite can have no tables"),
+            );
+        }
+        match seen.get(physical) {
+            None => {
+                seen.insert(physical, what);
+            }
+            Some(other) if *other == what && what.starts_with("table") => {
+                problems.add(place, format!("{what} is declared twice; rename or remove one"));
+            }
+            Some(other) => problems.add(
+                place,
+                format!("{other} and {what} are both {physical} in the database; rename one"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Values to SQL and back, exactly.
+//!
+//! | column | accepts | is read as |
+//! |---|---|---|
+//! | text, enum | UTF-8 strings without null bytes | string |
+//! | integer, serial | whole numbers of 32 bits, strings of digits | integer |
+//! | bigint, bigserial | whole numbers of 64 bits, strings of digits | integer up to 2^53, else a string of digits |
+//! | real, doublePrecision | finite numbers | number |
+//! | decimal | numbers, strings such as `-12.50` | string |
+//! | boolean | booleans | boolean |
+//! | timestamp | RFC 3339 with any offset | `2026-01-02T03:04:05.678Z` |
+//! | date | `2026-01-02` | the same |
+//! | time | `03:04`, `03:04:05`, `03:04:05.678` | `03:04:05`, with milliseconds if there are any |
+//! | json | anything that JSON can hold | the same |
+//! | uuid | a UUID in any usual spelling | lower-case with hyphens |
+//! | blob | strings of any bytes | bytes |
+//!
+//! Years are 1 to 9999, so that the order of the texts is the order in time.
+
+use jiff::Timestamp;
+use jiff::civil;
+use sea_query::Value as Sql;
+
+use super::model::{Column, ColumnType};
+use crate::store::{Cell, DbError, DbErrorKind, MAX_DECIMAL_DIGITS, normalize_decimal};
+use crate::value::{MAX_SAFE_INTEGER, Value};
+
+/// The value as it is written into `column` of the table declared as `table`.
+///
+/// # Errors
+/// `invalid`, or `checkViolation` for what is no value of an enum, naming `table.column`, what was
+/// expected and what was found.
+pub(super) fn to_sql(table: &str, column: &Column, value: &Value) -> Result<Sql, DbError> {
+    if value.is_null() {
+        return Ok(null(&column.ty));
+    }
+    let converted = match &column.ty {
+        ColumnType::Text => text(value).map(Sql::from),
+        ColumnType::Enum(_) => return enum_value(table, column, value),
+        ColumnType::Integer | ColumnType::Serial => {
+            integer(value, i64::from(i32::MIN), i64::from(i32::MAX)).map(Sql::from)
+        }
+        ColumnType::BigInt | ColumnType::BigSerial => {
+            integer(value, i64::MIN, i64::MAX).map(Sql::from)
+        }
+        ColumnType::Real | ColumnType::DoublePrecision => real(value).map(Sql::from),
+        ColumnType::Decimal => decimal(value).map(Sql::from),
+        ColumnType::Boolean => value.as_bool().map(|b| Sql::from(i64::from(b))).ok_or("a boolean"),
+        ColumnType::Timestamp => timestamp(value).map(Sql::from),
+        ColumnType::Date => date(value).map(Sql::from),
+        ColumnType::Time => time(value).map(Sql::from),
+        ColumnType::Json => match serde_json::to_string(value) {
+            Ok(json) => Ok(Sql::from(json)),
+            Err(e) => {
+                let message = format!("{table}.{}: {e}", column.name);
+                return Err(DbError::invalid(message).at(table, vec![column.name.clone()]));
+            }
+        },
+        ColumnType::Uuid => uuid(value).map(Sql::from),
+        ColumnType::Blob => match value {
+            Value::Bytes(bytes) => Ok(Sql::from(bytes.clone())),
+            Value::String(text) => Ok(Sql::from(text.as_bytes().to_vec())),
+            _ => Err("a string"),
+        },
+    };
+    converted.map_err(|expected| wrong(table, column, expected, value))
+}
+
+/// The value that was read from `column`.
+///
+/// # Errors
+/// `internal` when something else than this host wrote it.
+pub(super) fn from_sql(table: &str, column: &Column, cell: Cell) -> Result<Value, DbError> {
+    Ok(match (&column.ty, cell) {
+        (_, Cell::Null) => Value::Null,
+        (ColumnType::Boolean, Cell::Int(i @ (0 | 1))) => Value::Bool(i == 1),
+        (ColumnType::Integer | ColumnType::Serial, Cell::Int(i)) => Value::Int(i),
+        (ColumnType::BigInt | ColumnType::BigSerial, Cell::Int(i)) => big_integer(i),
+        (ColumnType::Real | ColumnType::DoublePrecision, Cell::Real(f)) => Value::Float(f),
+        (ColumnType::Blob, Cell::Blob(bytes)) => Value::Bytes(bytes),
+        (ColumnType::Json, Cell::Text(json)) => serde_json::from_str(&json).map_err(|e| {
+            let message = format!("{table}.{}: unreadable JSON: {e}", column.name);
+            DbError::new(DbErrorKind::Internal, message)
+        })?,
+        (
+            ColumnType::Text
+            | ColumnType::Enum(_)
+            | ColumnType::Decimal
+            | ColumnType::Timestamp
+            | ColumnType::Date
+            | ColumnType::Time
+            | ColumnType::Uuid,
+            Cell::Text(text),
+        ) => Value::String(text),
+        _ => {
+            let message =
+                format!("{table}.{}: the database holds no {}", column.name, column.ty.name());
+            return Err(DbError::new(DbErrorKind::Internal, message));
+        }
+    })
+}
+
+/// An integer as Lua can hold it: beyond 2^53 a string of digits.
+pub(super) fn big_integer(i: i64) -> Value {
+    if i.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() {
+        Value::Int(i)
+    } else {
+        Value::String(i.to_string())
+    }
+}
+
+/// The present moment as a `timestamp`, `date` or `time` column holds it, in UTC.
+pub(super) fn now(ty: &ColumnType) -> Sql {
+    let now = Timestamp::now();
+    let utc = jiff::tz::Offset::UTC.to_datetime(now);
+    Sql::from(match ty {
+        ColumnType::Date => utc.date().to_string(),
+        ColumnType::Time => time_text(utc.time()),
+        _ => format!("{now:.3}"),
+    })
+}
+
+fn null(ty: &ColumnType) -> Sql {
+    match ty {
+        ColumnType::Integer
+        | ColumnType::Serial
+        | ColumnType::BigInt
+        | ColumnType::BigSerial
+        | ColumnType::Boolean => Sql::BigInt(None),
+        ColumnType::Real | ColumnType::DoublePrecision => Sql::Double(None),
+        ColumnType::Blob => Sql::Bytes(None),
+        _ => Sql::String(None),
+    }
+}
+
+fn wrong(table: &str, column: &Column, expected: &str, found: &Value) -> DbError {
+    let found = match found {
+        Value::List(_) | Value::Map(_) | Value::Bytes(_) => format!("a {}", found.type_name()),
+        other => format!("{} {}", other.type_name(), other.excerpt()),
+    };
+    let message = format!("{table}.{}: expected {expected}, found {found}", column.name);
+    DbError::invalid(message).at(table, vec![column.name.clone()])
+}
+
+fn text(value: &Value) -> Result<String, &'static str> {
+    const EXPECTED: &str = "UTF-8 text without null bytes (t.blob() holds any bytes)";
+    match value {
+        Value::String(s) if !s.contains('\0') => Ok(s.clone()),
+        _ => Err(EXPECTED),
+    }
+}
+
+fn enum_value(table: &str, column: &Column, value: &Value) -> Result<Sql, DbError> {
+    if let Value::String(s) = value
+        && column.values.contains(s)
+    {
+        return Ok(Sql::from(s.clone()));
+    }
+    let expected = match column.values.as_ref() {
+        [one] => format!("\"{one}\""),
+        many => format!("one of {}", many.join(", ")),
+    };
+    let error = wrong(table, column, &expected, value);
+    let kind =
+        if value.as_str().is_some() { DbErrorKind::CheckViolation } else { DbErrorKind::Invalid };
+    Err(DbError { kind, ..error })
+}
+
+fn integer(value: &Value, min: i64, max: i64) -> Result<i64, &'static str> {
+    let expected = if max == i64::MAX {
+        "a whole number of 64 bits, beyond 2^53 as a string of digits"
+    } else {
+        "a whole number between -2147483648 and 2147483647"
+    };
+    let number = match value {
+        Value::Int(i) => Some(*i),
+        // Beyond 2^53 a float no longer says which integer was meant.
+        Value::Float(f) if f.fract() == 0.0 && f.abs() <= MAX_SAFE_INTEGER as f64 => {
+            Some(*f as i64)
+        }
+        Value::String(s) if s.bytes().all(|b| b.is_ascii_digit() || b == b'-') => s.parse().ok(),
+        _ => None,
+    };
+    number.filter(|n| (min..=max).contains(n)).ok_or(expected)
+}
+
+fn real(value: &Value) -> Result<f64, &'static str> {
+    match value {
+        Value::Int(i) => Ok(*i as f64),
+        Value::Float(f) if f.is_finite() => Ok(*f),
+        _ => Err("a finite number"),
+    }
+}
+
+fn decimal(value: &Value) -> Result<String, &'static str> {
+    let text = match value {
+        Value::Int(i) => Some(i.to_string()),
+        Value::Float(f) if f.is_finite() => Some(f.to_string()),
+        Value::String(s) => Some(s.clone()),
+        _ => None,
+    };
+    const EXPECTED: &str = "a number, or a string such as \"-12.50\" of at most 1000 digits";
+    const { assert!(MAX_DECIMAL_DIGITS == 1000) };
+    text.and_then(|text| normalize_decimal(&text)).ok_or(EXPECTED)
+}
+
+fn is_usual_year(year: i16) -> bool {
+    (1..=9999).contains(&year)
+}
+
+fn timestamp(value: &Value) -> Result<String, &'static str> {
+    const EXPECTED: &str = "an RFC 3339 timestamp such as \"2026-01-02T03:04:05Z\"";
+    let text = value.as_str().ok_or(EXPECTED)?;
+    let timestamp: Timestamp = text.parse().map_err(|_| EXPECTED)?;
+    // The parser takes other forms too, such as time zone names, which PostgreSQL would not.
+    let has_time = text.len() >= 20 && matches!(text.as_bytes()[10], b'T' | b't' | b' ');
+    if text.contains('[') || !has_time {
+        return Err(EXPECTED);
+    }
+    let utc = jiff::tz::Offset::UTC.to_datetime(timestamp);
+    if !is_usual_year(utc.year()) {
+        return Err("a timestamp in the years 1 to 9999");
+    }
+    Ok(format!("{timestamp:.3}"))
+}
+
+fn date(value: &Value) -> Result<String, &'static str> {
+    const EXPECTED: &str = "a date such as \"2026-01-02\", in the years 1 to 9999";
+    let text = value.as_str().filter(|s| s.len() == 10).ok_or(EXPECTED)?;
+    let date: civil::Date = text.parse().map_err(|_| EXPECTED)?;
+    if is_usual_year(date.year()) { Ok(date.to_string()) } else { Err(EXPECTED) }
+}
+
+fn time(value: &Value) -> Result<String, &'static str> {
+    const EXPECTED: &str = "a time of day such as \"03:04:05\" or \"03:04:05.678\"";
+    let text = value.as_str().ok_or(EXPECTED)?;
+    // The parser takes dates and basic forms such as 030405 too.
+    let plain = text.as_bytes().get(2) == Some(&b':')
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.');
+    let time: civil::Time = text.parse().map_err(|_| EXPECTED)?;
+    if plain { Ok(time_text(time)) } else { Err(EXPECTED) }
+}
+
+/// Milliseconds are left out when there are none; a shorter text still sorts before a longer one.
+fn time_text(time: civil::Time) -> String {
+    if time.millisecond() == 0 { format!("{time:.0}") } else { format!("{time:.3}") }
+}
+
+fn uuid(value: &Value) -> Result<String, &'static str> {
+    const EXPECTED: &str = "a UUID such as \"6f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0\"";
+    let text = value.as_str().ok_or(EXPECTED)?;
+    uuid::Uuid::parse_str(text).map(|uuid| uuid.to_string()).map_err(|_| EXPECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::ColumnDef;
+    use super::*;
+
+    fn column(ty: ColumnType) -> Column {
+        let def = ColumnDef::new("c", ty);
+        Column {
+            name: def.name.clone(),
+            physical: def.name,
+            values: match &def.ty {
+                ColumnType::Enum(_) => ["open".to_owned(), "it's".to_owned()].into(),
+                _ => [].into(),
+            },
+            ty: def.ty,
+            primary_key: false,
+            not_null: false,
+            unique: false,
+            default: None,
+            foreign_key: None,
+        }
+    }
+
+    fn round(ty: ColumnType, value: impl Into<Value>) -> Result<Value, String> {
+        let column = column(ty);
+        let sql = to_sql("t", &column, &value.into()).map_err(|e| e.message)?;
+        let cell = match sql {
+            Sql::String(Some(s)) => Cell::Text(s),
+            Sql::BigInt(Some(i)) => Cell::Int(i),
+            Sql::Double(Some(f)) => Cell::Real(f),
+            Sql::Bytes(Some(b)) => Cell::Blob(b),
+            _ => Cell::Null,
+        };
+        from_sql("t", &column, cell).map_err(|e| e.message)
+    }
+
+    #[test]
+    fn integers_are_exact_or_refused() {
+        use ColumnType::{BigInt, Integer};
+        assert_eq!(round(Integer, 3.0), Ok(Value::Int(3)));
+        assert_eq!(round(Integer, "-12"), Ok(Value::Int(-12)));
+        assert_eq!(round(BigInt, 1i64 << 53), Ok(Value::Int(1 << 53)));
+        assert_eq!(round(BigInt, "9223372036854775807"), Ok("9223372036854775807".into()));
+        assert_eq!(round(BigInt, i64::MIN), Ok("-9223372036854775808".into()));
+        for wrong in [Value::Int(1 << 31), 1.5.into(), "1x".into(), "".into(), true.into()] {
+            assert!(round(Integer, wrong.clone()).is_err(), "{wrong:?}");
+        }
+        for wrong in ["9223372036854775808".into(), Value::Float(1e18), Value::Float(f64::NAN)] {
+            assert!(round(BigInt, wrong.clone()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn times_have_one_spelling() {
+        use ColumnType::{Date, Time, Timestamp};
+        for (ty, written, read) in [
+            (Timestamp, "2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05.000Z"),
+            (Timestamp, "2026-01-02T03:04:05.6789Z", "2026-01-02T03:04:05.678Z"),
+            (Timestamp, "1969-12-31t23:59:59.5z", "1969-12-31T23:59:59.500Z"),
+            (Date, "2024-02-29", "2024-02-29"),
+            (Time, "03:04", "03:04:00"),
+            (Time, "23:59:59.001", "23:59:59.001"),
+        ] {
+            assert_eq!(round(ty, written), Ok(read.into()), "{written}");
+        }
+        for (ty, wrong) in [
+            (Timestamp, "2026-01-02"),
+            (Timestamp, "2026-01-02T03:04:05"),
+            (Timestamp, "2026-13-02T03:04:05Z"),
+            (Timestamp, "2026-01-02T03:04:05+01:00[Europe/Rome]"),
+            (Timestamp, "0000-01-02T03:04:05Z"),
+            (Timestamp, "now"),
+            (Timestamp, "é026-01-02T03:04:05Z"),
+            (Date, "2026-02-29"),
+            (Date, "2026-1-2"),
+            (Date, "0000-01-01"),
+            (Time, "25:00"),
+            (Time, "030405"),
+            (Time, "03:04Z"),
+            (Time, "é"),
+        ] {
+            assert!(round(ty.clone(), wrong).is_err(), "{wrong}");
+        }
+        assert!(round(Timestamp, 5i64).is_err());
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_place() {
+        assert_eq!(
+            round(ColumnType::Uuid, "x"),
+            Err("t.c: expected a UUID such as \"6f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0\", found string \"x\"".into())
+        );
+        assert_eq!(
+            round(ColumnType::Boolean, 1i64),
+            Err("t.c: expected a boolean, found integer 1".into())
+        );
+        assert_eq!(
+            round(ColumnType::Enum("e".into()), "shut"),
+            Err("t.c: expected one of open, it's, found string \"shut\"".into())
+        );
+        assert!(round(ColumnType::Text, "a\0b").is_err());
+        assert!(round(ColumnType::Text, Value::Bytes(vec![0xff])).is_err());
+        assert!(round(ColumnType::Json, Value::List(vec![Value::Bytes(vec![0xff])])).is_err());
+        assert!(round(ColumnType::Real, f64::INFINITY).is_err());
+    }
+
+    #[test]
+    fn decimals_keep_their_digits() {
+        let pi = "3.14159265358979323846264338327950288419716939937510";
+        assert_eq!(round(ColumnType::Decimal, pi), Ok(pi.into()));
+        assert_eq!(round(ColumnType::Decimal, 0.1), Ok("0.1".into()));
+        assert_eq!(round(ColumnType::Decimal, "+01.50"), Ok("1.50".into()));
+        assert!(round(ColumnType::Decimal, "1e5").is_err());
+    }
+
+    #[test]
+    fn uuids_bytes_and_json_come_back() {
+        assert_eq!(
+            round(ColumnType::Uuid, "6F1E2D3C4B5A49788796A5B4C3D2E1F0"),
+            Ok("6f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0".into())
+        );
+        let bytes = Value::Bytes(vec![0, 255, 39]);
+        assert_eq!(round(ColumnType::Blob, bytes.clone()), Ok(bytes));
+        assert_eq!(round(ColumnType::Blob, "a"), Ok(Value::Bytes(vec![97])));
+        let json: Value = serde_json::from_str(r#"{"a":[null,"\u0000",1,2.5]}"#).unwrap();
+        assert_eq!(round(ColumnType::Json, json.clone()), Ok(json));
+    }
+}

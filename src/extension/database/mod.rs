@@ -1,0 +1,25 @@
+//! Tables: what a plugin declares, how it becomes SQL, and how its rows are read and written.
+//!
+//! [`declare`] reads a plugin's declarations, [`TableSet::new`] checks them together, [`ddl`]
+//! creates and drops the tables, and [`Tables`] is the only way to their rows: it can name no table
+//! outside of its set.
+
+mod check;
+mod convert;
+pub mod ddl;
+pub mod declare;
+mod errors;
+mod model;
+mod names;
+mod query;
+mod references;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use model::{
+    Column, ColumnDef, ColumnType, Default, EnumDef, ForeignKey, Index, IndexDef, OnDelete, Place,
+    RelationDef, Table, TableDef, TableSet,
+};
+pub use query::{MAX_CONDITIONS, MAX_ROWS, Query};
+pub use tables::Tables;

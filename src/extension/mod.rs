@@ -1,0 +1,3 @@
+//! What a plugin may add, one module each.
+
+pub mod database;

@@ -1,0 +1,183 @@
+//! What can go wrong in the database, in terms that a plugin can branch on.
+
+use std::fmt;
+
+use sqlx::error::DatabaseError;
+
+use crate::error::Error;
+
+/// The kind of a [`DbError`]. [`DbErrorKind::as_str`] is what plugins see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DbErrorKind {
+    /// A row with the same values in a unique column or index exists.
+    UniqueViolation,
+    /// A referenced row does not exist, or the row is still referenced.
+    ForeignKeyViolation,
+    /// A required column has no value.
+    NotNullViolation,
+    /// A value is not among those that the column allows.
+    CheckViolation,
+    /// A concurrent transaction got in the way; running the transaction again may succeed.
+    SerializationFailure,
+    /// The statement took too long.
+    Timeout,
+    /// No connection was free in time, or another process holds the database's lock.
+    Busy,
+    /// The statement itself is wrong: an unknown column, a value of the wrong type, too many values.
+    Invalid,
+    /// A failure of the database itself: the disk is full, the file is damaged, it is closed.
+    Internal,
+}
+
+impl DbErrorKind {
+    /// The name as plugins see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DbErrorKind::UniqueViolation => "uniqueViolation",
+            DbErrorKind::ForeignKeyViolation => "foreignKeyViolation",
+            DbErrorKind::NotNullViolation => "notNullViolation",
+            DbErrorKind::CheckViolation => "checkViolation",
+            DbErrorKind::SerializationFailure => "serializationFailure",
+            DbErrorKind::Timeout => "timeout",
+            DbErrorKind::Busy => "busy",
+            DbErrorKind::Invalid => "invalid",
+            DbErrorKind::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for DbErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error of the database. Coming from a [`Session`](super::Session), `table` and `columns` are
+/// physical names; `extension::database` translates them to the names that the plugin declared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct DbError {
+    pub kind: DbErrorKind,
+    pub message: String,
+    /// The table that a constraint belongs to, where the database tells.
+    pub table: Option<String>,
+    /// The columns of that constraint.
+    pub columns: Vec<String>,
+    /// Whether the database has already rolled back the transaction in which this happened.
+    pub(crate) ends_transaction: bool,
+}
+
+impl DbError {
+    /// An error of `kind` that names no table.
+    pub fn new(kind: DbErrorKind, message: impl Into<String>) -> Self {
+        DbError {
+            kind,
+            message: message.into(),
+            table: None,
+            columns: Vec::new(),
+            ends_transaction: false,
+        }
+    }
+
+    /// A wrong statement or value.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        DbError::new(DbErrorKind::Invalid, message)
+    }
+
+    /// Names the table and columns it is about.
+    pub fn at(mut self, table: impl Into<String>, columns: Vec<String>) -> Self {
+        self.table = Some(table.into());
+        self.columns = columns;
+        self
+    }
+}
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        Error::unexpected(format!("database: {}", error.message))
+    }
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => from_sqlite(error.as_ref()),
+            sqlx::Error::PoolTimedOut => {
+                DbError::new(DbErrorKind::Busy, "no database connection was free in time")
+            }
+            sqlx::Error::PoolClosed => {
+                DbError::new(DbErrorKind::Internal, "the database is closed")
+            }
+            other => DbError::new(DbErrorKind::Internal, other.to_string()),
+        }
+    }
+}
+
+/// The primary result codes of SQLite after which it may have rolled back the transaction by itself.
+const ROLLED_BACK: [i32; 5] = [
+    5,  // SQLITE_BUSY
+    7,  // SQLITE_NOMEM
+    9,  // SQLITE_INTERRUPT
+    10, // SQLITE_IOERR
+    13, // SQLITE_FULL
+];
+
+/// Reads SQLite's extended result code (the low byte is the primary code) and message.
+fn from_sqlite(error: &dyn DatabaseError) -> DbError {
+    let code = error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or(0);
+    let message = error.message();
+    let kind = match code {
+        // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY, _ROWID
+        2067 | 1555 | 2579 => DbErrorKind::UniqueViolation,
+        // SQLITE_CONSTRAINT_FOREIGNKEY, and _TRIGGER, which RESTRICT reports
+        787 | 1811 => DbErrorKind::ForeignKeyViolation,
+        1299 => DbErrorKind::NotNullViolation,
+        // SQLITE_CONSTRAINT_CHECK, _DATATYPE
+        275 | 3091 => DbErrorKind::CheckViolation,
+        // SQLITE_BUSY_SNAPSHOT
+        517 => DbErrorKind::SerializationFailure,
+        _ => match code & 0xff {
+            5 | 6 => DbErrorKind::Busy,
+            9 => DbErrorKind::Timeout,
+            // SQLITE_ERROR, _TOOBIG, _MISMATCH, _RANGE
+            1 | 18 | 20 | 25 => DbErrorKind::Invalid,
+            _ => DbErrorKind::Internal,
+        },
+    };
+    let mut out = DbError::new(kind, message);
+    out.ends_transaction = ROLLED_BACK.contains(&(code & 0xff));
+    if let Some((table, columns)) = constraint_place(message) {
+        out.table = Some(table);
+        out.columns = columns;
+    }
+    out
+}
+
+/// The table and columns in a message such as `UNIQUE constraint failed: a.x, a.y`. The checks that
+/// this crate creates are named `table.column`, so they read the same.
+fn constraint_place(message: &str) -> Option<(String, Vec<String>)> {
+    let (_, places) = message.split_once(" constraint failed: ")?;
+    let mut table = None;
+    let mut columns = Vec::new();
+    for place in places.split(", ") {
+        let (place_table, column) = place.split_once('.')?;
+        table.get_or_insert(place_table);
+        columns.push(column.to_owned());
+    }
+    Some((table?.to_owned(), columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraint_messages_name_their_table_and_columns() {
+        assert_eq!(
+            constraint_place("UNIQUE constraint failed: polls_votes.poll_id, polls_votes.user_id"),
+            Some(("polls_votes".into(), vec!["poll_id".into(), "user_id".into()]))
+        );
+        assert_eq!(constraint_place("UNIQUE constraint failed: index 'x'"), None);
+        assert_eq!(constraint_place("FOREIGN KEY constraint failed"), None);
+    }
+}

@@ -1,0 +1,169 @@
+use std::sync::Arc;
+
+use super::plugins::{self, OwnedTables, PluginChanges, PluginFilter, RecordedError};
+use super::{DbErrorKind, Store};
+use crate::error::{Phase, Problem};
+use crate::value::Value;
+
+fn url(directory: &tempfile::TempDir) -> String {
+    format!("sqlite://{}", directory.path().join("test.db").display())
+}
+
+async fn memory() -> Arc<Store> {
+    Store::open("sqlite::memory:").await.unwrap()
+}
+
+#[tokio::test]
+async fn records_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    store.ping().await.unwrap();
+    let record = plugins::insert(&store.session(), "polls").await.unwrap();
+    assert_eq!((record.is_installed, record.updated_at.clone()), (false, None));
+    let changes = PluginChanges {
+        is_installed: Some(true),
+        installed_version: Some(Some("1.0.0".into())),
+        config: Some(Some(serde_json::from_str(r#"{"a":[1,"é'\""]}"#).unwrap())),
+        tables: Some(OwnedTables {
+            tables: vec!["polls_polls".into()],
+            indexes: vec!["polls_polls_title_idx".into()],
+        }),
+        last_errors: Some(vec![RecordedError::now(
+            &Problem::new(Phase::Activate, "no").in_file("init.lua").at_line(3),
+        )]),
+        ..PluginChanges::default()
+    };
+    let updated = plugins::update(&store.session(), &record.id, changes).await.unwrap().unwrap();
+    assert!(updated.updated_at.as_deref().is_some_and(|at| at.len() == 24 && at.ends_with('Z')));
+    store.close().await;
+    assert_eq!(
+        plugins::by_id(&store.session(), &record.id).await.unwrap_err().kind,
+        DbErrorKind::Internal
+    );
+
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let read = plugins::by_plugin_id(&store.session(), "polls").await.unwrap().unwrap();
+    assert_eq!(read, updated);
+    let cleared =
+        PluginChanges { config: Some(None), last_errors: Some(vec![]), ..PluginChanges::default() };
+    let read = plugins::update(&store.session(), &record.id, cleared).await.unwrap().unwrap();
+    assert_eq!((read.config, read.last_errors, read.is_installed), (None, vec![], true));
+    assert!(plugins::delete(&store.session(), &record.id).await.unwrap());
+    assert!(!plugins::delete(&store.session(), &record.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_plugin_has_one_record_and_filters_find_it() {
+    let store = memory().await;
+    let session = store.session();
+    let b = plugins::insert(&session, "b").await.unwrap();
+    plugins::insert(&session, "a").await.unwrap();
+    let twice = plugins::insert(&session, "b").await.unwrap_err();
+    assert_eq!(twice.kind, DbErrorKind::UniqueViolation);
+    assert_eq!(
+        (twice.table.as_deref(), twice.columns),
+        (Some("plugins"), vec!["plugin_id".into()])
+    );
+
+    let on = PluginChanges { is_activated: Some(true), ..PluginChanges::default() };
+    plugins::update(&session, &b.id, on).await.unwrap();
+    let ids = async |filter: PluginFilter| {
+        let found = plugins::list(&session, &filter).await.unwrap();
+        found.into_iter().map(|r| r.plugin_id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(PluginFilter::default()).await, ["a", "b"]);
+    let active = PluginFilter { is_activated: Some(true), ..PluginFilter::default() };
+    assert_eq!(ids(active).await, ["b"]);
+    let hostile = PluginFilter { plugin_id: Some("' OR 1=1 --".into()), ..PluginFilter::default() };
+    assert!(ids(hostile).await.is_empty());
+    assert!(plugins::update(&session, "nobody", PluginChanges::default()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_json_cannot_hold_is_refused() {
+    let store = memory().await;
+    let record = plugins::insert(&store.session(), "a").await.unwrap();
+    let changes =
+        PluginChanges { config: Some(Some(Value::Float(f64::NAN))), ..PluginChanges::default() };
+    let error = plugins::update(&store.session(), &record.id, changes).await.unwrap_err();
+    assert_eq!(error.kind, DbErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let tx = store.begin().await.unwrap();
+    plugins::insert(&tx, "a").await.unwrap();
+    assert!(plugins::by_plugin_id(&tx, "a").await.unwrap().is_some());
+    assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_none());
+    drop(tx);
+    plugins::insert(&store.session(), "b").await.unwrap();
+    assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_finished_transaction_takes_no_more_statements() {
+    let store = memory().await;
+    let tx = store.begin().await.unwrap();
+    let clone = tx.clone();
+    plugins::insert(&clone, "a").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(plugins::insert(&clone, "b").await.unwrap_err().message, "the transaction is over");
+    assert!(clone.commit().await.is_err());
+    clone.rollback().await.unwrap();
+    assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_failed_statement_leaves_the_transaction_usable() {
+    let store = memory().await;
+    let tx = store.begin().await.unwrap();
+    plugins::insert(&tx, "a").await.unwrap();
+    plugins::insert(&tx, "a").await.unwrap_err();
+    plugins::insert(&tx, "b").await.unwrap();
+    tx.commit().await.unwrap();
+    let all = plugins::list(&store.session(), &PluginFilter::default()).await.unwrap();
+    assert_eq!(all.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_queue_instead_of_failing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let tasks = (0..50).map(|i| {
+        let session = store.session();
+        tokio::spawn(async move { plugins::insert(&session, &format!("p{i}")).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap().unwrap();
+    }
+    let all = plugins::list(&store.session(), &PluginFilter::default()).await.unwrap();
+    assert_eq!(all.len(), 50);
+}
+
+#[tokio::test]
+async fn an_unusable_url_is_one_clear_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_nowhere = format!("sqlite://{}/nowhere/test.db", directory.path().display());
+    let is_directory = format!("sqlite://{}", directory.path().display());
+    for (url, expected) in [
+        ("postgres://user:secret@host/db", "PostgreSQL is not supported yet by this version"),
+        ("mysql://user:secret@host/db", "expected sqlite:"),
+        ("", "expected sqlite:"),
+        ("sqlite", "expected sqlite:"),
+        ("sqlite:", "no file is named"),
+        ("sqlite://x.db?what=1", "unknown query parameter"),
+        (in_nowhere.as_str(), "cannot use the directory"),
+        (is_directory.as_str(), "is a directory"),
+    ] {
+        let message = Store::open(url).await.err().unwrap().message;
+        assert!(message.contains(expected), "{url}: {message}");
+        assert!(!message.contains('\n') && !message.contains("secret"), "{message}");
+    }
+    let text = directory.path().join("text.db");
+    std::fs::write(&text, "this is not a database, but it is long enough to look like one")
+        .unwrap();
+    let error = Store::open(&format!("sqlite://{}", text.display())).await.err().unwrap();
+    assert!(error.message.contains("not a database"), "{error}");
+}
