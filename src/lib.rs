@@ -2,6 +2,7 @@
 //! of a running server.
 
 pub mod error;
+pub mod extension;
 pub mod plugin;
 pub mod request;
 pub mod value;
