@@ -21,6 +21,12 @@ pub mod code {
     pub const FORBIDDEN_ON_ARGUMENTS: &str = "forbidden_action_on_arguments_associated_resources";
     /// Anything else; the message is masked and the request id leads to the log.
     pub const UNEXPECTED: &str = "unexpected";
+    /// The GraphQL document cannot be read.
+    pub const GRAPHQL_PARSE_FAILED: &str = "graphql_parse_failed";
+    /// The GraphQL document does not fit the schema.
+    pub const GRAPHQL_VALIDATION_FAILED: &str = "graphql_validation_failed";
+    /// The operation cannot be executed over this transport, such as a mutation over `GET`.
+    pub const GRAPHQL_OPERATION_NOT_ALLOWED: &str = "graphql_operation_not_allowed";
 }
 
 /// Where in a plugin's life something went wrong.

@@ -1,3 +1,4 @@
-//! What a plugin may add, one module each.
+//! What a plugin may add, one folder each.
 
 pub mod database;
+pub mod graphql;

@@ -1,0 +1,469 @@
+//! Input coercion: variables (specification, section 6.1.2), arguments (section 6.4.1) and the
+//! input types themselves (section 3).
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::{BaseType, Type as ParsedType, VariableDefinition};
+use async_graphql::{Name, Positioned};
+use async_graphql_value::Value as Literal;
+
+use super::response::{GraphqlError, PathSegment, path_text};
+use super::scalar::Scalar;
+use super::suggest::hint;
+use super::tables::{EnumType, Input, InputType, Type, Types};
+use super::types::TypeRef;
+use crate::error::{Error, code};
+use crate::value::{Map, Value};
+
+/// One thing that is wrong with an input value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Issue {
+    pub path: Vec<PathSegment>,
+    /// What was found, shortened.
+    pub found: String,
+    pub message: String,
+}
+
+/// What a variable in a literal stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Variables<'v> {
+    /// The coerced variables of a request.
+    Known(&'v Map),
+    /// Not known yet: literals are checked around them.
+    Unknown,
+}
+
+/// Declared defaults may contain each other; deeper than this they must be going in a circle.
+const MAX_DEFAULTS: usize = 16;
+
+/// Coerces values and collects everything that is wrong with them.
+#[derive(Debug)]
+pub(super) struct Coercer<'t> {
+    types: &'t Types,
+    path: Vec<PathSegment>,
+    defaults: usize,
+    pub issues: Vec<Issue>,
+}
+
+impl<'t> Coercer<'t> {
+    pub(super) fn new(types: &'t Types) -> Self {
+        Coercer { types, path: Vec::new(), defaults: 0, issues: Vec::new() }
+    }
+
+    fn issue(&mut self, found: String, message: impl Into<String>) {
+        self.issues.push(Issue { path: self.path.clone(), found, message: message.into() });
+    }
+
+    fn within<T>(&mut self, segment: PathSegment, run: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(segment);
+        let result = run(self);
+        self.path.pop();
+        result
+    }
+
+    /// Coerces a value from outside GraphQL: a variable's or a declared default. After an issue
+    /// the result has no meaning.
+    pub(super) fn value(&mut self, ty: &TypeRef, value: &Value) -> Value {
+        match (ty, value) {
+            (TypeRef::NonNull(_), Value::Null) => {
+                let message = format!("Expected non-nullable type \"{ty}\" not to be null.");
+                self.issue("null".to_owned(), message);
+                Value::Null
+            }
+            (TypeRef::NonNull(inner), _) => self.value(inner, value),
+            (_, Value::Null) => Value::Null,
+            (TypeRef::List(inner), Value::List(items)) => Value::List(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(i, item)| {
+                        self.within(PathSegment::Index(i), |this| this.value(inner, item))
+                    })
+                    .collect(),
+            ),
+            (TypeRef::List(inner), single) => Value::List(vec![self.value(inner, single)]),
+            (TypeRef::Named(name), _) => match self.types.get(name) {
+                Some(Type::Scalar(scalar)) => self.scalar(*scalar, value),
+                Some(Type::Enum(def)) => match value {
+                    Value::String(s) => self.enum_value(def, s),
+                    _ => self.not_an_enum(def, value.excerpt()),
+                },
+                Some(Type::Input(def)) => match value {
+                    Value::Map(map) => self.object(def, map),
+                    // Lua has one empty table.
+                    Value::List(list) if list.is_empty() => self.object(def, &Map::new()),
+                    _ => self.not_an_object(def, value.excerpt()),
+                },
+                Some(Type::Object(_)) | None => self.not_an_input(name, value.excerpt()),
+            },
+        }
+    }
+
+    /// Coerces a literal from a document. `None` is a variable without a value: as if nothing
+    /// had been written.
+    pub(super) fn literal(
+        &mut self,
+        ty: &TypeRef,
+        literal: &Literal,
+        variables: Variables<'_>,
+    ) -> Option<Value> {
+        if let Literal::Variable(name) = literal {
+            let Variables::Known(known) = variables else { return Some(Value::Null) };
+            let value = known.get(name.as_str())?;
+            if ty.is_non_null() && value.is_null() {
+                let message = format!("Expected non-nullable type \"{ty}\" not to be null.");
+                self.issue(format!("${name}"), message);
+            }
+            // Validation made sure that the variable's type fits; only a list may be missing.
+            return Some(wrap(ty, value.clone()));
+        }
+        Some(match (ty, literal) {
+            (TypeRef::NonNull(_), Literal::Null) => {
+                let message = format!("Expected value of type \"{ty}\", found null.");
+                self.issue("null".to_owned(), message);
+                Value::Null
+            }
+            (TypeRef::NonNull(inner), _) => return self.literal(inner, literal, variables),
+            (_, Literal::Null) => Value::Null,
+            (TypeRef::List(inner), Literal::List(items)) => {
+                let mut list = Vec::with_capacity(items.len());
+                for (i, item) in items.iter().enumerate() {
+                    let item = self.within(PathSegment::Index(i), |this| {
+                        let value = this.literal(inner, item, variables);
+                        if value.is_none() && inner.is_non_null() {
+                            let message =
+                                format!("Expected value of type \"{inner}\", found {item}.");
+                            this.issue(item.to_string(), message);
+                        }
+                        value
+                    });
+                    list.push(item.unwrap_or_default());
+                }
+                Value::List(list)
+            }
+            (TypeRef::List(inner), single) => {
+                Value::List(vec![self.literal(inner, single, variables)?])
+            }
+            (TypeRef::Named(name), _) => match self.types.get(name) {
+                Some(Type::Scalar(scalar)) => self.scalar_literal(*scalar, literal, variables),
+                Some(Type::Enum(def)) => match literal {
+                    Literal::Enum(name) => self.enum_value(&def.clone(), name),
+                    other => self.not_an_enum(&def.clone(), other.to_string()),
+                },
+                Some(Type::Input(def)) => match literal {
+                    Literal::Object(entries) => {
+                        self.object_literal(&def.clone(), entries, variables)
+                    }
+                    other => self.not_an_object(&def.clone(), other.to_string()),
+                },
+                Some(Type::Object(_)) | None => self.not_an_input(name, literal.to_string()),
+            },
+        })
+    }
+
+    fn scalar(&mut self, scalar: Scalar, value: &Value) -> Value {
+        scalar.parse(value).unwrap_or_else(|message| {
+            self.issue(value.excerpt(), message);
+            Value::Null
+        })
+    }
+
+    fn scalar_literal(
+        &mut self,
+        scalar: Scalar,
+        literal: &Literal,
+        variables: Variables<'_>,
+    ) -> Value {
+        // A literal says more than its value: `1.0` is not an Int literal, though 1 equals it.
+        let refused = match literal {
+            Literal::Number(n) => scalar == Scalar::Int && n.is_f64(),
+            Literal::Enum(_) => scalar != Scalar::Json,
+            _ => false,
+        };
+        if refused {
+            let message = match scalar {
+                Scalar::Int => format!("Int cannot represent non-integer value: {literal}"),
+                _ => format!("{} cannot represent value: {literal}", scalar.name()),
+            };
+            self.issue(literal.to_string(), message);
+            return Value::Null;
+        }
+        let value = plain(literal, variables);
+        self.scalar(scalar, &value)
+    }
+
+    fn enum_value(&mut self, def: &EnumType, name: &str) -> Value {
+        if def.values.iter().any(|value| &**value == name) {
+            return Value::from(name);
+        }
+        let hint = hint(name, def.values.iter().map(|value| &**value));
+        let message = format!("Value {name:?} does not exist in \"{}\" enum.{hint}", def.name);
+        self.issue(Value::from(name).excerpt(), message);
+        Value::Null
+    }
+
+    fn not_an_enum(&mut self, def: &EnumType, found: String) -> Value {
+        let message = format!("Enum \"{}\" cannot represent non-enum value: {found}.", def.name);
+        self.issue(found, message);
+        Value::Null
+    }
+
+    fn not_an_object(&mut self, def: &InputType, found: String) -> Value {
+        self.issue(found, format!("Expected type \"{}\" to be an object.", def.name));
+        Value::Null
+    }
+
+    fn not_an_input(&mut self, name: &str, found: String) -> Value {
+        self.issue(found, format!("\"{name}\" is not an input type."));
+        Value::Null
+    }
+
+    fn object(&mut self, def: &InputType, map: &Map) -> Value {
+        let mut out = Map::with_capacity(map.len());
+        for field in &def.fields {
+            match map.get(&*field.name) {
+                Some(value) => {
+                    let value = self.within(PathSegment::Key(field.name.clone()), |this| {
+                        this.value(&field.ty, value)
+                    });
+                    out.insert(field.name.to_string(), value);
+                }
+                None => self.absent(field, &mut out, || Value::Map(map.clone()).excerpt()),
+            }
+        }
+        for key in map.keys() {
+            self.known(def, key, || Value::Map(map.clone()).excerpt());
+        }
+        Value::Map(out)
+    }
+
+    fn object_literal(
+        &mut self,
+        def: &InputType,
+        entries: &async_graphql::indexmap::IndexMap<Name, Literal>,
+        variables: Variables<'_>,
+    ) -> Value {
+        let mut out = Map::with_capacity(entries.len());
+        for field in &def.fields {
+            let value = entries.get(&*field.name).and_then(|literal| {
+                self.within(PathSegment::Key(field.name.clone()), |this| {
+                    this.literal(&field.ty, literal, variables)
+                })
+            });
+            match value {
+                Some(value) => {
+                    out.insert(field.name.to_string(), value);
+                }
+                None => {
+                    self.absent(field, &mut out, || Literal::Object(entries.clone()).to_string())
+                }
+            }
+        }
+        for key in entries.keys() {
+            self.known(def, key, || Literal::Object(entries.clone()).to_string());
+        }
+        Value::Map(out)
+    }
+
+    /// An input field or argument that was not given: its default, an absent key, or an issue.
+    fn absent(&mut self, input: &Input, out: &mut Map, found: impl FnOnce() -> String) {
+        match &input.default {
+            Some(default) if self.defaults == MAX_DEFAULTS => {
+                let message = format!("The default of \"{}\" contains itself.", input.name);
+                self.issue(default.excerpt(), message);
+            }
+            Some(default) => {
+                self.defaults += 1;
+                let value = self.within(PathSegment::Key(input.name.clone()), |this| {
+                    this.value(&input.ty, default)
+                });
+                self.defaults -= 1;
+                out.insert(input.name.to_string(), value);
+            }
+            None if input.ty.is_non_null() => {
+                let message = format!(
+                    "Field \"{}\" of required type \"{}\" was not provided.",
+                    input.name, input.ty
+                );
+                self.issue(found(), message);
+            }
+            None => {}
+        }
+    }
+
+    fn known(&mut self, def: &InputType, key: &str, found: impl FnOnce() -> String) {
+        if !def.fields.iter().any(|field| &*field.name == key) {
+            let hint = hint(key, def.fields.iter().map(|field| &*field.name));
+            let message = format!("Field \"{key}\" is not defined by type \"{}\".{hint}", def.name);
+            self.issue(found(), message);
+        }
+    }
+
+    /// CoerceArgumentValues (section 6.4.1).
+    pub(super) fn arguments<'d>(
+        &mut self,
+        declared: &[Input],
+        written: &'d [(Positioned<Name>, Positioned<Literal>)],
+        variables: Variables<'_>,
+    ) -> Map {
+        let mut out = Map::with_capacity(declared.len());
+        for input in declared {
+            let literal: Option<&'d Literal> = written
+                .iter()
+                .find(|(name, _)| name.node.as_str() == &*input.name)
+                .map(|(_, value)| &value.node);
+            let value = literal.and_then(|literal| {
+                self.within(PathSegment::Key(input.name.clone()), |this| {
+                    this.literal(&input.ty, literal, variables)
+                })
+            });
+            match value {
+                Some(value) => {
+                    out.insert(input.name.to_string(), value);
+                }
+                None if input.is_required() => {
+                    let message = format!(
+                        "Argument \"{}\" of required type \"{}\" was not provided.",
+                        input.name, input.ty
+                    );
+                    self.within(PathSegment::Key(input.name.clone()), |this| {
+                        this.issue("nothing".to_owned(), message);
+                    });
+                }
+                None => self.absent(input, &mut out, String::new),
+            }
+        }
+        out
+    }
+}
+
+/// CoerceVariableValues (section 6.1.2). A variable that was not given and has no default is an
+/// absent key.
+///
+/// # Errors
+///
+/// One error for each thing that is wrong, with the code `invalid_arguments`.
+pub(super) fn variables(
+    types: &Types,
+    definitions: &[Positioned<VariableDefinition>],
+    given: &Map,
+) -> Result<Map, Vec<GraphqlError>> {
+    let mut out = Map::with_capacity(definitions.len());
+    let mut errors = Vec::new();
+    for definition in definitions {
+        let name: Arc<str> = definition.node.name.node.as_str().into();
+        let ty = type_ref(&definition.node.var_type.node);
+        let mut coercer = Coercer::new(types);
+        coercer.path.push(PathSegment::Key(name.clone()));
+        let refused = |path: &[PathSegment], message: String| {
+            variable_error(path, message).at(definition.pos)
+        };
+        match given.get(&*name) {
+            None => {
+                if let Some(default) = &definition.node.default_value {
+                    let literal = default.node.clone().into_value();
+                    let value = coercer.literal(&ty, &literal, Variables::Unknown);
+                    out.insert(name.to_string(), value.unwrap_or_default());
+                } else if ty.is_non_null() {
+                    let message =
+                        format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
+                    errors.push(refused(&coercer.path, message));
+                }
+            }
+            Some(Value::Null) if ty.is_non_null() => {
+                let message =
+                    format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null.");
+                errors.push(refused(&coercer.path, message));
+            }
+            Some(value) => {
+                let value = coercer.value(&ty, value);
+                out.insert(name.to_string(), value);
+            }
+        }
+        for issue in coercer.issues {
+            let at = match issue.path.len() {
+                0 | 1 => String::new(),
+                _ => format!(" at \"{}\"", path_text(&issue.path)),
+            };
+            let message = format!(
+                "Variable \"${name}\" got invalid value {}{at}; {}",
+                issue.found, issue.message
+            );
+            errors.push(refused(&issue.path, message));
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(out),
+        false => Err(errors),
+    }
+}
+
+fn variable_error(path: &[PathSegment], message: String) -> GraphqlError {
+    let issue = issue_value(path, &message);
+    GraphqlError::new(code::INVALID_ARGUMENTS, message).with("issues", vec![issue])
+}
+
+fn issue_value(path: &[PathSegment], message: &str) -> Value {
+    let mut map = Map::new();
+    map.insert("argumentPath".to_owned(), path.iter().map(Value::from).collect::<Vec<_>>().into());
+    map.insert("message".to_owned(), message.into());
+    Value::Map(map)
+}
+
+/// The field error for arguments that do not fit: `invalid_arguments` with all issues.
+pub(super) fn arguments_error(issues: &[Issue]) -> Error {
+    let message = issues
+        .iter()
+        .map(|issue| format!("Argument \"{}\": {}", path_text(&issue.path), issue.message))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let issues: Vec<Value> =
+        issues.iter().map(|issue| issue_value(&issue.path, &issue.message)).collect();
+    Error::new(code::INVALID_ARGUMENTS, message).with("issues", issues)
+}
+
+/// Our form of a type reference in a document.
+pub(super) fn type_ref(ty: &ParsedType) -> TypeRef {
+    let base = match &ty.base {
+        BaseType::Named(name) => TypeRef::Named(name.as_str().into()),
+        BaseType::List(inner) => TypeRef::List(Box::new(type_ref(inner))),
+    };
+    match ty.nullable {
+        true => base,
+        false => TypeRef::NonNull(Box::new(base)),
+    }
+}
+
+/// Puts a single value into the lists that its position asks for.
+fn wrap(ty: &TypeRef, value: Value) -> Value {
+    match (ty.nullable(), value) {
+        (_, Value::Null) => Value::Null,
+        (TypeRef::List(_), value @ Value::List(_)) => value,
+        (TypeRef::List(inner), single) => Value::List(vec![wrap(inner, single)]),
+        (_, value) => value,
+    }
+}
+
+/// A literal as a plain value, for scalars. A variable without a value is null.
+fn plain(literal: &Literal, variables: Variables<'_>) -> Value {
+    match literal {
+        Literal::Null | Literal::Binary(_) => Value::Null,
+        Literal::Variable(name) => match variables {
+            Variables::Known(known) => known.get(name.as_str()).cloned().unwrap_or_default(),
+            Variables::Unknown => Value::Null,
+        },
+        Literal::Number(n) => match n.as_i64() {
+            Some(i) => Value::Int(i),
+            None => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        Literal::String(s) => Value::String(s.clone()),
+        Literal::Boolean(b) => Value::Bool(*b),
+        Literal::Enum(name) => Value::from(name.as_str()),
+        Literal::List(items) => {
+            Value::List(items.iter().map(|item| plain(item, variables)).collect())
+        }
+        Literal::Object(entries) => {
+            Value::Map(entries.iter().map(|(k, v)| (k.to_string(), plain(v, variables))).collect())
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Output coercion (specification, section 6.4.3): resolved values become [`Output`]s of their
+//! field's type. This half waits for nothing; see [`super::execute`] for values below which there
+//! are resolvers.
+
+use super::execute::{Execution, Path, Step};
+use super::output::Output;
+use super::plan::{DeclaredField, FieldKind, PlanField, Selection};
+use super::tables::OutputType;
+use crate::error::Error;
+use crate::value::Value;
+
+/// A non-null position is null, and the error is recorded: the nearest nullable position above
+/// becomes null (section 6.4.4).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Nulled;
+
+/// An output, which is null where an error was recorded too.
+pub(super) type Completed = Result<Output, Nulled>;
+
+/// A field in the place where it is executed.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub plan: &'a PlanField,
+    pub declared: &'a DeclaredField,
+}
+
+/// What a value of a type turned out to be, before its parts are completed.
+pub(super) enum Shape<'v, 't> {
+    Done(Completed),
+    List(&'v mut [Value], &'t OutputType),
+    Object,
+}
+
+impl Execution<'_> {
+    /// Looks at a value that is not null, of a type that is nullable.
+    pub(super) fn shape<'v, 't>(
+        &self,
+        at: At<'_>,
+        ty: &'t OutputType,
+        value: &'v mut Value,
+        path: &Path<'_>,
+    ) -> Shape<'v, 't> {
+        let message = match ty {
+            // Its caller takes the wrapper off.
+            OutputType::NonNull(inner) => return self.shape(at, inner, value, path),
+            OutputType::List(inner) => match value {
+                Value::List(items) => return Shape::List(items, inner),
+                // Lua has one empty table.
+                Value::Map(map) if map.is_empty() => return Shape::List(&mut [], inner),
+                _ => format!("expected a list, found {}", described(value)),
+            },
+            OutputType::Object(name) => match value {
+                Value::Map(_) => return Shape::Object,
+                Value::List(items) if items.is_empty() => return Shape::Object,
+                _ => {
+                    format!("expected an object of the type \"{name}\", found {}", described(value))
+                }
+            },
+            OutputType::Scalar(scalar) => match scalar.serialize(value) {
+                Ok(output) => return Shape::Done(Ok(output)),
+                Err(message) => message,
+            },
+            OutputType::Enum(def) => match value {
+                Value::String(s) => match def.values.iter().find(|name| ***name == **s) {
+                    Some(name) => return Shape::Done(Ok(Output::Name(name.clone()))),
+                    None => format!("{s:?} is not a value of the enum \"{}\"", def.name),
+                },
+                _ => format!(
+                    "expected a value of the enum \"{}\", found {}",
+                    def.name,
+                    described(value)
+                ),
+            },
+        };
+        self.misfit(at, path, &message);
+        Shape::Done(Ok(Output::Null))
+    }
+
+    /// CompleteValue, for a value below which there is no resolver.
+    pub(super) fn complete(
+        &self,
+        at: At<'_>,
+        ty: &OutputType,
+        value: &mut Value,
+        path: &Path<'_>,
+    ) -> Completed {
+        if let OutputType::NonNull(inner) = ty {
+            if value.is_null() {
+                return self.null_in_non_null(at, path);
+            }
+            return non_null(self.complete(at, inner, value, path));
+        }
+        if value.is_null() {
+            return Ok(Output::Null);
+        }
+        match self.shape(at, ty, value, path) {
+            Shape::Done(done) => done,
+            Shape::List(items, inner) => {
+                let mut list = Vec::with_capacity(items.len());
+                for (index, item) in items.iter_mut().enumerate() {
+                    match self.complete(at, inner, item, &path.index(index)) {
+                        Ok(output) => list.push(output),
+                        Err(Nulled) => return Ok(Output::Null),
+                    }
+                }
+                Ok(Output::List(list))
+            }
+            Shape::Object => {
+                let Some(selection) = &at.declared.selection else { return Ok(Output::Null) };
+                Ok(self.properties(selection, value, path))
+            }
+        }
+    }
+
+    /// An object without resolvers. Null if one of its non-null fields is.
+    fn properties(&self, selection: &Selection, parent: &mut Value, path: &Path<'_>) -> Output {
+        let mut entries = Vec::with_capacity(selection.fields.len());
+        for plan in &selection.fields {
+            match self.property(plan, parent, path) {
+                Ok(output) => entries.push((plan.key.clone(), output)),
+                Err(Nulled) => return Output::Null,
+            }
+        }
+        Output::Object(entries)
+    }
+
+    /// A field that reads the key of its own name from its parent.
+    pub(super) fn property(
+        &self,
+        plan: &PlanField,
+        parent: &mut Value,
+        path: &Path<'_>,
+    ) -> Completed {
+        let declared = match &plan.kind {
+            FieldKind::Declared(declared) => declared,
+            FieldKind::TypeName(name) => return Ok(Output::Name(name.clone())),
+            FieldKind::Introspection => return Ok(Output::Null),
+        };
+        let path = path.key(&plan.key);
+        let mut absent = Value::Null;
+        let mut copy;
+        let value = match (parent, declared.last_reader) {
+            (Value::Map(map), true) => map.get_mut(&*declared.field.name).unwrap_or(&mut absent),
+            (Value::Map(map), false) => {
+                copy = map.get(&*declared.field.name).cloned().unwrap_or_default();
+                &mut copy
+            }
+            _ => &mut absent,
+        };
+        self.complete(At { plan, declared }, &declared.field.output, value, &path)
+    }
+
+    /// Records that a non-null field resolved to null.
+    pub(super) fn null_in_non_null(&self, at: At<'_>, path: &Path<'_>) -> Completed {
+        let field = &at.declared.field;
+        let message =
+            format!("Cannot return null for non-nullable field {}.{}.", field.parent, field.name);
+        self.record_own(at.plan, path, message);
+        Err(Nulled)
+    }
+
+    /// Records that a resolved value does not fit its type.
+    fn misfit(&self, at: At<'_>, path: &Path<'_>, message: &str) {
+        let field = &at.declared.field;
+        let item = match path.step {
+            Some(Step::Index(index)) => format!(" (item {index})"),
+            _ => String::new(),
+        };
+        let message = format!(
+            "The field {}.{} of the type \"{}\" resolved to a wrong value{item}: {message}.",
+            field.parent, field.name, field.ty
+        );
+        self.record_own(at.plan, path, message);
+    }
+
+    /// Records an error that a resolver returned.
+    pub(super) fn failed(&self, at: At<'_>, path: &Path<'_>, error: Error) -> Completed {
+        self.record(at.plan, path, error);
+        match at.declared.field.output {
+            OutputType::NonNull(_) => Err(Nulled),
+            _ => Ok(Output::Null),
+        }
+    }
+}
+
+/// Null in a non-null position propagates.
+pub(super) fn non_null(completed: Completed) -> Completed {
+    match completed {
+        Ok(Output::Null) => Err(Nulled),
+        other => other,
+    }
+}
+
+fn described(value: &Value) -> String {
+    let name = value.type_name();
+    match name.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => format!("an {name}"),
+        false => format!("a {name}"),
+    }
+}

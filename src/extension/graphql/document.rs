@@ -1,0 +1,239 @@
+//! Documents: parsed, validated and planned once, then kept for the requests that send them again.
+
+use std::sync::Arc;
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+
+use super::plan::{Conditions, Plan, Planner};
+use super::response::{GraphqlError, Location, Outcome};
+use super::scan::{Finding, MAX_NESTING, scan};
+use super::stock::Stock;
+use super::tables::Types;
+use super::validate::{guard, invalid, verdict};
+use crate::error::code;
+use crate::value::{Map, Value};
+
+/// How many documents a schema keeps.
+const MAX_DOCUMENTS: usize = 1_000;
+
+/// Longer documents are seldom sent twice.
+const MAX_CACHED_LENGTH: usize = 16 * 1024;
+
+/// How many plans an operation keeps. Each is for one combination of conditions.
+const MAX_PLANS: usize = 32;
+
+/// The documents that a schema has seen. It is part of its schema and ends with it, so a verdict
+/// never outlives what it was about.
+#[derive(Debug)]
+pub(super) struct Documents {
+    cache: Option<Cache<Arc<str>, Arc<Document>>>,
+}
+
+impl Documents {
+    /// `cached: false` prepares every document anew.
+    pub(super) fn new(cached: bool) -> Self {
+        Documents { cache: cached.then(|| Cache::new(MAX_DOCUMENTS)) }
+    }
+
+    /// The document of a query text.
+    ///
+    /// # Errors
+    ///
+    /// All parse or validation errors, and which of the two they are.
+    pub(super) fn prepare(
+        &self,
+        types: &Types,
+        stock: &Stock,
+        query: &str,
+    ) -> Result<Arc<Document>, (Outcome, Vec<GraphqlError>)> {
+        let cache = self.cache.as_ref().filter(|_| query.len() <= MAX_CACHED_LENGTH);
+        if let Some(document) = cache.and_then(|cache| cache.get(query)) {
+            return Ok(document);
+        }
+        let document = Arc::new(Document::new(types, stock, query)?);
+        if let Some(cache) = cache {
+            cache.insert(query.into(), document.clone());
+        }
+        Ok(document)
+    }
+}
+
+/// A valid document.
+#[derive(Debug)]
+pub(super) struct Document {
+    ast: ExecutableDocument,
+    operations: Vec<Operation>,
+}
+
+/// One operation of a document.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub name: Option<Arc<str>>,
+    pub kind: OperationType,
+    plans: Plans,
+}
+
+#[derive(Debug)]
+enum Plans {
+    /// Nothing depends on variables.
+    One(Arc<Plan>),
+    /// By the values of the variables that conditions depend on.
+    Many { variables: Vec<Arc<str>>, made: Mutex<Vec<(Vec<bool>, Arc<Plan>)>> },
+}
+
+impl Document {
+    fn new(
+        types: &Types,
+        stock: &Stock,
+        query: &str,
+    ) -> Result<Self, (Outcome, Vec<GraphqlError>)> {
+        let refused = |errors| (Outcome::ValidationFailed, errors);
+        let ast = parse(query)?;
+        let errors = guard(types, &ast);
+        if !errors.is_empty() {
+            return Err(refused(errors));
+        }
+        let mut operations = Vec::new();
+        let mut errors = Vec::new();
+        for (name, operation) in ast.operations.iter() {
+            // Ignoring conditions, this sees everything that could ever be executed.
+            let mut planner = Planner::new(types, &ast, Conditions::Ignored);
+            let whole = planner.plan(operation);
+            errors.append(&mut planner.errors);
+            let plans = if !planner.condition_variables.is_empty() {
+                let variables = planner.condition_variables.iter().map(|v| (*v).into()).collect();
+                Plans::Many { variables, made: Mutex::default() }
+            } else if planner.constant_conditions {
+                let none = Map::new();
+                let mut planner = Planner::new(types, &ast, Conditions::Known(&none));
+                Plans::One(Arc::new(planner.plan(operation)))
+            } else {
+                Plans::One(Arc::new(whole))
+            };
+            operations.push(Operation {
+                name: name.map(|name| name.as_str().into()),
+                kind: operation.node.ty,
+                plans,
+            });
+        }
+        let errors = verdict(types, stock, &ast, errors);
+        match errors.is_empty() {
+            true => Ok(Document { ast, operations }),
+            false => Err(refused(errors)),
+        }
+    }
+
+    /// GetOperation (specification, section 6.1).
+    ///
+    /// # Errors
+    ///
+    /// There is no operation of that name, or a name is needed.
+    pub(super) fn operation(&self, name: Option<&str>) -> Result<&Operation, GraphqlError> {
+        match name {
+            None => match self.operations.as_slice() {
+                [only] => Ok(only),
+                _ => Err(invalid(
+                    "Must provide operation name if query contains multiple operations.",
+                )),
+            },
+            Some(name) => self
+                .operations
+                .iter()
+                .find(|operation| operation.name.as_deref() == Some(name))
+                .ok_or_else(|| invalid(format!("Unknown operation named \"{name}\"."))),
+        }
+    }
+
+    /// The definition of one of this document's operations.
+    pub(super) fn definition(
+        &self,
+        operation: &Operation,
+    ) -> Option<&Positioned<OperationDefinition>> {
+        match (&self.ast.operations, &operation.name) {
+            (DocumentOperations::Single(definition), _) => Some(definition),
+            (DocumentOperations::Multiple(all), Some(name)) => all.get(&**name),
+            (DocumentOperations::Multiple(_), None) => None,
+        }
+    }
+
+    /// The plan of an operation under coerced variables.
+    pub(super) fn plan(
+        &self,
+        types: &Types,
+        operation: &Operation,
+        definition: &Positioned<OperationDefinition>,
+        variables: &Map,
+    ) -> Arc<Plan> {
+        let (names, made) = match &operation.plans {
+            Plans::One(plan) => return plan.clone(),
+            Plans::Many { variables, made } => (variables, made),
+        };
+        let key: Vec<bool> = names
+            .iter()
+            .map(|name| variables.get(&**name).and_then(Value::as_bool).unwrap_or(false))
+            .collect();
+        if let Some((_, plan)) = made.lock().iter().find(|(other, _)| *other == key) {
+            return plan.clone();
+        }
+        let mut planner = Planner::new(types, &self.ast, Conditions::Known(variables));
+        let plan = Arc::new(planner.plan(definition));
+        let mut made = made.lock();
+        if made.len() < MAX_PLANS {
+            made.push((key, plan.clone()));
+        }
+        plan
+    }
+}
+
+fn parse(query: &str) -> Result<ExecutableDocument, (Outcome, Vec<GraphqlError>)> {
+    let unreadable = |message: String| GraphqlError::new(code::GRAPHQL_PARSE_FAILED, message);
+    match scan(query) {
+        Some(Finding::TooDeep(at)) => {
+            let message = format!("Syntax Error: nested deeper than {MAX_NESTING} brackets.");
+            return Err((Outcome::ParseFailed, vec![unreadable(message).at(at)]));
+        }
+        Some(Finding::DuplicateInputField { name, at }) => {
+            let message = format!("There can be only one input field named \"{name}\".");
+            return Err((Outcome::ValidationFailed, vec![invalid(message).at(at)]));
+        }
+        None => {}
+    }
+    use async_graphql::parser::Error as ParseError;
+    async_graphql::parser::parse_query(query).map_err(|error| {
+        let locations = error.positions().map(Location::from).collect();
+        // The parser finds these, but they are rules of validation.
+        let (outcome, mut own) = match &error {
+            ParseError::MultipleOperations { .. } => {
+                let message = "This anonymous operation must be the only defined operation.";
+                (Outcome::ValidationFailed, invalid(message))
+            }
+            ParseError::OperationDuplicated { operation, .. } => {
+                let message = format!("There can be only one operation named \"{operation}\".");
+                (Outcome::ValidationFailed, invalid(message))
+            }
+            ParseError::FragmentDuplicated { fragment, .. } => {
+                let message = format!("There can be only one fragment named \"{fragment}\".");
+                (Outcome::ValidationFailed, invalid(message))
+            }
+            ParseError::MissingOperation => {
+                let message = "The document does not contain an operation.";
+                (Outcome::ValidationFailed, invalid(message))
+            }
+            other => (Outcome::ParseFailed, unreadable(format!("Syntax Error: {}", reason(other)))),
+        };
+        own.locations = locations;
+        (outcome, vec![own])
+    })
+}
+
+/// The parser draws the place with lines and arrows; only the last line says what was expected.
+fn reason(error: &async_graphql::parser::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().next_back().unwrap_or_default();
+    last.trim_start_matches([' ', '=']).to_owned()
+}

@@ -1,0 +1,37 @@
+//! The GraphQL extension point: typed fields, declared as data and executed by resolvers.
+//!
+//! [`Declarations`] of all owners become a [`Schema`]; a schema executes [`Request`]s. The library
+//! `async-graphql` parses, validates, answers introspection and writes SDL. Execution is our own:
+//! the library's dynamic executor does not propagate nulls, checks no output, loses the paths of
+//! errors and resolves nested fields one after another.
+
+mod check;
+mod coerce;
+mod complete;
+mod document;
+mod execute;
+mod model;
+mod output;
+mod plan;
+mod response;
+mod scalar;
+mod scan;
+mod schema;
+mod stock;
+mod suggest;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod types;
+mod validate;
+
+pub use check::{SchemaProblem, check};
+pub use model::{
+    Auth, AuthCheck, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef,
+    ObjectDef, Operation, Place, Resolver, RootField, TypeDef, for_fn,
+};
+pub use output::Output;
+pub use response::{GraphqlError, Location, Mode, Outcome, PathSegment, Request, Response};
+pub use scalar::Scalar;
+pub use schema::{Schema, SchemaOptions};
+pub use types::{TypeRef, TypeRefError};

@@ -1,0 +1,392 @@
+//! What executing an operation comes to, once its `@skip` and `@include` are decided: fields looked
+//! up, fragments merged (CollectFields, specification, section 6.3.2), constant arguments coerced.
+//! A plan is made once for each combination of conditions and used for many requests.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_graphql::parser::types::{
+    Directive, DocumentOperations, ExecutableDocument, Field as FieldNode, OperationDefinition,
+    OperationType, Selection as SelectionNode, SelectionSet,
+};
+use async_graphql::{Name, Pos, Positioned};
+use async_graphql_value::Value as Literal;
+use indexmap::{IndexMap, IndexSet};
+
+use super::coerce::{Coercer, Variables};
+use super::response::{GraphqlError, path_text};
+use super::tables::{Field, ObjectType, Types};
+use crate::error::code;
+use crate::value::{Map, Value};
+
+/// The plan of one operation.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub root: Selection,
+    /// A document of the operation's `__schema` and `__type` fields, if it has any.
+    pub introspection: Option<ExecutableDocument>,
+}
+
+/// The fields to execute on one object, in the order of the response.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    pub fields: Vec<PlanField>,
+    /// The indices of fields that have a resolver.
+    pub resolved: Vec<usize>,
+    /// The indices of fields that have none, but below which there is one.
+    pub waiting: Vec<usize>,
+}
+
+impl Selection {
+    /// Whether there is a resolver anywhere in it.
+    pub(super) fn waits(&self) -> bool {
+        !self.resolved.is_empty() || !self.waiting.is_empty()
+    }
+}
+
+/// One entry of a response object.
+#[derive(Debug)]
+pub(super) struct PlanField {
+    /// The response key.
+    pub key: Arc<str>,
+    /// Where it was first selected.
+    pub pos: Pos,
+    pub kind: FieldKind,
+}
+
+#[derive(Debug)]
+pub(super) enum FieldKind {
+    /// `__typename`.
+    TypeName(Arc<str>),
+    /// `__schema` or `__type`.
+    Introspection,
+    Declared(Box<DeclaredField>),
+}
+
+#[derive(Debug)]
+pub(super) struct DeclaredField {
+    pub field: Arc<Field>,
+    pub args: Args,
+    /// For fields of an object type.
+    pub selection: Option<Selection>,
+    /// Whether nothing reads this property of the parent later, so that it may be moved out.
+    pub last_reader: bool,
+}
+
+/// A field's arguments.
+#[derive(Debug)]
+pub(super) enum Args {
+    /// The same for every request.
+    Constant(Map),
+    /// With variables in them.
+    Dynamic(Vec<(Positioned<Name>, Positioned<Literal>)>),
+}
+
+/// How a planner decides `@skip` and `@include`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Conditions<'v> {
+    /// Ignores them, as validation does.
+    Ignored,
+    /// By these coerced variables.
+    Known(&'v Map),
+}
+
+/// Makes plans.
+#[derive(Debug)]
+pub(super) struct Planner<'a> {
+    types: &'a Types,
+    document: &'a ExecutableDocument,
+    conditions: Conditions<'a>,
+    /// What validation should have refused; see [`super::validate`].
+    pub errors: Vec<GraphqlError>,
+    /// The variables that conditions depend on.
+    pub condition_variables: IndexSet<&'a str>,
+    /// Whether the operation has conditions that are constants.
+    pub constant_conditions: bool,
+}
+
+type Group<'a> = Vec<&'a Positioned<FieldNode>>;
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(
+        types: &'a Types,
+        document: &'a ExecutableDocument,
+        conditions: Conditions<'a>,
+    ) -> Self {
+        Planner {
+            types,
+            document,
+            conditions,
+            errors: Vec::new(),
+            condition_variables: IndexSet::new(),
+            constant_conditions: false,
+        }
+    }
+
+    /// Plans an operation. Fragment cycles must have been refused before.
+    pub(super) fn plan(&mut self, operation: &'a Positioned<OperationDefinition>) -> Plan {
+        let root = match operation.node.ty {
+            OperationType::Query => "Query",
+            OperationType::Mutation => "Mutation",
+            OperationType::Subscription => "Subscription",
+        };
+        let Some(object) = self.types.object_type(root) else {
+            return Plan { root: Selection::default(), introspection: None };
+        };
+        let mut groups = IndexMap::new();
+        self.collect(object, &operation.node.selection_set.node, &mut HashSet::new(), &mut groups);
+        let introspection = introspection(self.document, operation, &groups);
+        let root = self.selection(object, groups);
+        Plan { root, introspection }
+    }
+
+    /// CollectFields: groups the fields under their response keys.
+    fn collect(
+        &mut self,
+        object: &ObjectType,
+        set: &'a SelectionSet,
+        visited: &mut HashSet<&'a str>,
+        groups: &mut IndexMap<&'a str, Group<'a>>,
+    ) {
+        for item in &set.items {
+            if !self.included(item.node.directives()) {
+                continue;
+            }
+            match &item.node {
+                SelectionNode::Field(field) => {
+                    let key = field.node.response_key().node.as_str();
+                    groups.entry(key).or_default().push(field);
+                }
+                SelectionNode::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    if !visited.insert(name.as_str()) {
+                        continue;
+                    }
+                    let Some(fragment) = self.document.fragments.get(name) else { continue };
+                    if fragment.node.type_condition.node.on.node == *object.name {
+                        self.collect(object, &fragment.node.selection_set.node, visited, groups);
+                    }
+                }
+                SelectionNode::InlineFragment(fragment) => {
+                    let condition = fragment.node.type_condition.as_ref();
+                    if condition.is_none_or(|condition| condition.node.on.node == *object.name) {
+                        self.collect(object, &fragment.node.selection_set.node, visited, groups);
+                    }
+                }
+            }
+        }
+    }
+
+    fn included(&mut self, directives: &'a [Positioned<Directive>]) -> bool {
+        let mut included = true;
+        for directive in directives {
+            let wanted = match directive.node.name.node.as_str() {
+                "include" => true,
+                "skip" => false,
+                _ => continue,
+            };
+            let condition = directive.node.get_argument("if").map(|value| &value.node);
+            let value = match condition {
+                Some(Literal::Variable(name)) => {
+                    self.condition_variables.insert(name.as_str());
+                    match self.conditions {
+                        Conditions::Ignored => continue,
+                        Conditions::Known(variables) => {
+                            variables.get(name.as_str()).and_then(Value::as_bool)
+                        }
+                    }
+                }
+                Some(Literal::Boolean(value)) => {
+                    self.constant_conditions = true;
+                    Some(*value)
+                }
+                // Validation has reported it.
+                _ => None,
+            };
+            included &= value == Some(wanted);
+        }
+        included || matches!(self.conditions, Conditions::Ignored)
+    }
+
+    fn selection(
+        &mut self,
+        object: &ObjectType,
+        groups: IndexMap<&'a str, Group<'a>>,
+    ) -> Selection {
+        let mut selection = Selection::default();
+        for (key, nodes) in groups {
+            let Some(first) = nodes.first().copied() else { continue };
+            self.conflicts(key, &nodes);
+            let Some(kind) = self.field(object, first, &nodes) else { continue };
+            if let FieldKind::Declared(declared) = &kind {
+                let index = selection.fields.len();
+                if declared.field.resolver.is_some() {
+                    selection.resolved.push(index);
+                } else if declared.selection.as_ref().is_some_and(Selection::waits) {
+                    selection.waiting.push(index);
+                }
+            }
+            selection.fields.push(PlanField { key: key.into(), pos: first.pos, kind });
+        }
+        mark_last_readers(&mut selection);
+        selection
+    }
+
+    /// `None` if there is no such field, which validation reports.
+    fn field(
+        &mut self,
+        object: &ObjectType,
+        node: &'a Positioned<FieldNode>,
+        nodes: &[&'a Positioned<FieldNode>],
+    ) -> Option<FieldKind> {
+        let name = node.node.name.node.as_str();
+        match name {
+            "__typename" => {
+                self.plain_type_name(nodes);
+                return Some(FieldKind::TypeName(object.name.clone()));
+            }
+            "__schema" | "__type" => {
+                return (&*object.name == "Query").then_some(FieldKind::Introspection);
+            }
+            _ => {}
+        }
+        let field = object.fields.get(name)?.clone();
+        let args = self.args(&field, node);
+        let selection = match field.output.object_name() {
+            None => None,
+            Some(of) => {
+                let of = self.types.object_type(of)?.clone();
+                let mut visited = HashSet::new();
+                let mut groups = IndexMap::new();
+                for node in nodes {
+                    let set = &node.node.selection_set.node;
+                    self.collect(&of, set, &mut visited, &mut groups);
+                }
+                Some(self.selection(&of, groups))
+            }
+        };
+        let declared = DeclaredField { field, args, selection, last_reader: false };
+        Some(FieldKind::Declared(Box::new(declared)))
+    }
+
+    fn args(&mut self, field: &Field, node: &Positioned<FieldNode>) -> Args {
+        let written = &node.node.arguments;
+        let dynamic = written.iter().any(|(_, value)| has_variable(&value.node));
+        let mut coercer = Coercer::new(self.types);
+        let map = coercer.arguments(&field.args, written, Variables::Unknown);
+        for issue in coercer.issues {
+            // The issue's first step is the argument.
+            let pos = issue
+                .path
+                .first()
+                .and_then(|first| {
+                    let first = path_text(std::slice::from_ref(first));
+                    written.iter().find(|(name, _)| name.node.as_str() == first)
+                })
+                .map_or(node.pos, |(_, value)| value.pos);
+            let message = format!("Argument \"{}\": {}", path_text(&issue.path), issue.message);
+            self.error(GraphqlError::new(code::GRAPHQL_VALIDATION_FAILED, message).at(pos));
+        }
+        match dynamic {
+            true => Args::Dynamic(written.clone()),
+            false => Args::Constant(map),
+        }
+    }
+
+    /// Fields with one response key must be the same field with the same arguments (section
+    /// 5.3.2). Since there is one type here, comparing with the first is enough.
+    fn conflicts(&mut self, key: &str, nodes: &[&Positioned<FieldNode>]) {
+        let Some((first, rest)) = nodes.split_first() else { return };
+        for other in rest {
+            let reason = if first.node.name.node != other.node.name.node {
+                let (a, b) = (&first.node.name.node, &other.node.name.node);
+                format!("\"{a}\" and \"{b}\" are different fields")
+            } else if !same_arguments(&first.node, &other.node) {
+                "they have differing arguments".to_owned()
+            } else {
+                continue;
+            };
+            let message = format!(
+                "Fields \"{key}\" conflict because {reason}. Use different aliases on the fields \
+                 to fetch both if this was intentional."
+            );
+            let error = GraphqlError::new(code::GRAPHQL_VALIDATION_FAILED, message);
+            self.error(error.at(first.pos).at(other.pos));
+        }
+    }
+
+    /// The library does not look into `__typename`.
+    fn plain_type_name(&mut self, nodes: &[&Positioned<FieldNode>]) {
+        for node in nodes {
+            let message = if let Some((name, _)) = node.node.arguments.first() {
+                format!("Unknown argument \"{}\" on field \"__typename\".", name.node)
+            } else if !node.node.selection_set.node.items.is_empty() {
+                "Field \"__typename\" must not have a selection since type \"String!\" has no \
+                 subfields."
+                    .to_owned()
+            } else {
+                continue;
+            };
+            self.error(GraphqlError::new(code::GRAPHQL_VALIDATION_FAILED, message).at(node.pos));
+        }
+    }
+
+    /// A fragment that is spread twice has its errors once.
+    fn error(&mut self, error: GraphqlError) {
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+}
+
+fn mark_last_readers(selection: &mut Selection) {
+    let mut read = HashSet::new();
+    for field in selection.fields.iter_mut().rev() {
+        if let FieldKind::Declared(declared) = &mut field.kind
+            && declared.field.resolver.is_none()
+        {
+            declared.last_reader = read.insert(declared.field.name.clone());
+        }
+    }
+}
+
+fn has_variable(literal: &Literal) -> bool {
+    match literal {
+        Literal::Variable(_) => true,
+        Literal::List(items) => items.iter().any(has_variable),
+        Literal::Object(entries) => entries.values().any(has_variable),
+        _ => false,
+    }
+}
+
+fn same_arguments(a: &FieldNode, b: &FieldNode) -> bool {
+    a.arguments.len() == b.arguments.len()
+        && a.arguments.iter().all(|(name, value)| {
+            b.get_argument(&name.node).is_some_and(|other| other.node == value.node)
+        })
+}
+
+fn introspection<'a>(
+    document: &ExecutableDocument,
+    operation: &Positioned<OperationDefinition>,
+    groups: &IndexMap<&'a str, Group<'a>>,
+) -> Option<ExecutableDocument> {
+    if operation.node.ty != OperationType::Query {
+        return None;
+    }
+    let items: Vec<Positioned<SelectionNode>> = groups
+        .values()
+        .flatten()
+        .filter(|field| matches!(field.node.name.node.as_str(), "__schema" | "__type"))
+        .map(|field| Positioned::new(SelectionNode::Field((*field).clone()), field.pos))
+        .collect();
+    if items.is_empty() {
+        return None;
+    }
+    let set = Positioned::new(SelectionSet { items }, operation.node.selection_set.pos);
+    let definition = OperationDefinition { selection_set: set, ..operation.node.clone() };
+    Some(ExecutableDocument {
+        operations: DocumentOperations::Single(Positioned::new(definition, operation.pos)),
+        fragments: document.fragments.clone(),
+    })
+}

@@ -1,0 +1,192 @@
+//! Parsing, validation and the document cache.
+
+use super::*;
+
+fn small() -> Schema {
+    let node = vec![
+        property("id", "ID!"),
+        property("name", "String"),
+        field("node", "Node", |_, _| Ok(json("{}"))).arg(arg("n", "Int")),
+    ];
+    let find = constant("find", "Node", json("{}"))
+        .arg(arg("by", "By"))
+        .arg(arg("state", "State"))
+        .arg(arg("n", "Int"));
+    let by = input("By", vec![arg("id", "ID"), arg("n", "Int!").default(1)]);
+    schema(vec![object("Node", node), by, enumeration("State", &["ON", "OFF"])], vec![find])
+}
+
+async fn refused(query: &str) -> Vec<String> {
+    let response = execute(&small(), query, "{}").await;
+    assert_eq!(response.data, None, "{query}");
+    assert_eq!(response.outcome, Outcome::ValidationFailed, "{query}");
+    for error in &response.errors {
+        assert_eq!(error.code(), "graphql_validation_failed");
+        assert!(error.path.is_empty());
+    }
+    response.errors.iter().map(|error| error.message.clone()).collect()
+}
+
+#[tokio::test]
+async fn syntax_errors_have_a_place_and_their_own_code() {
+    for query in ["{", "", "{ a(", "query { }", "{ \"", "}", "type A { a: Int }"] {
+        let response = execute(&small(), query, "{}").await;
+        assert_eq!(response.outcome, Outcome::ParseFailed, "{query}");
+        assert_eq!(response.errors[0].code(), "graphql_parse_failed");
+        assert_eq!(response.errors[0].locations.len(), 1);
+        assert!(response.errors[0].message.starts_with("Syntax Error: expected"), "{response:?}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_fields_are_suggested() {
+    let messages = refused("{ find { nam } }").await;
+    assert!(messages[0].contains("nam") && messages[0].contains("name"), "{messages:?}");
+}
+
+#[tokio::test]
+async fn operations_are_chosen_by_name() {
+    let schema = small();
+    let mut request = Request::new("query A { find { id: __typename } } query B { b: __typename }");
+    let ask = async |request: &Request| {
+        let response = schema.execute(request, Mode::AnyOperation, &context(None)).await;
+        serde_json::to_string(&response).unwrap()
+    };
+    assert!(ask(&request).await.contains("Must provide operation name"));
+    request.operation_name = Some("B".into());
+    assert_eq!(ask(&request).await, r#"{"data":{"b":"Query"}}"#);
+    request.operation_name = Some("C".into());
+    assert!(ask(&request).await.contains("Unknown operation named \\\"C\\\"."));
+}
+
+#[tokio::test]
+async fn documents_are_validated_as_a_whole() {
+    let messages = refused("query A { find { id } } query B($x: Int!) { nope }").await;
+    assert_eq!(messages.len(), 2, "{messages:?}");
+}
+
+#[tokio::test]
+async fn what_the_parser_or_the_library_misses_is_found() {
+    for (query, message) in [
+        (
+            "{ find { id } } query B { find { id } }",
+            "This anonymous operation must be the only defined operation.",
+        ),
+        (
+            "query A { find { id } } query A { find { id } }",
+            "There can be only one operation named \"A\".",
+        ),
+        (
+            "{ find { ...F } } fragment F on Node { id } fragment F on Node { id }",
+            "There can be only one fragment named \"F\".",
+        ),
+        ("fragment F on Node { id }", "The document does not contain an operation."),
+        ("{ find(by: {id: 1, id: 2}) { id } }", "There can be only one input field named \"id\"."),
+        (
+            "{ find { a: node(n: 1) { id } a: node(n: 2) { id } } }",
+            "Fields \"a\" conflict because they have differing arguments. Use different aliases \
+             on the fields to fetch both if this was intentional.",
+        ),
+        (
+            "{ find { node { x: id } } find { node { x: name } } }",
+            "Fields \"x\" conflict because \"id\" and \"name\" are different fields. Use \
+             different aliases on the fields to fetch both if this was intentional.",
+        ),
+        (
+            "{ find(state: \"ON\") { id } }",
+            "Argument \"state\": Enum \"State\" cannot represent non-enum value: \"ON\".",
+        ),
+        (
+            "{ find(n: 4294967296) { id } }",
+            "Argument \"n\": Int cannot represent non 32-bit signed integer value: 4294967296",
+        ),
+        ("{ find(n: 1.0) { id } }", "Argument \"n\": Int cannot represent non-integer value: 1.0"),
+        (
+            "query($v: ID) { find(by: {id: $v, n: \"x\"}) { id } }",
+            "Argument \"by.n\": Int cannot represent non-integer value: \"x\"",
+        ),
+        (
+            "query($s: State = UP) { find(state: $s) { id } }",
+            "The default of variable \"$s\" is invalid: Value \"UP\" does not exist in \"State\" \
+             enum.",
+        ),
+        ("query($a: [Missing!] = [1]) { find { id } }", "Unknown type \"Missing\"."),
+        ("{ __typename(x: 1) }", "Unknown argument \"x\" on field \"__typename\"."),
+        (
+            "{ __typename { x } }",
+            "Field \"__typename\" must not have a selection since type \"String!\" has no \
+             subfields.",
+        ),
+        (
+            "{ find { ...A } } fragment A on Node { node { ...B } } fragment B on Node { ...A }",
+            "Cannot spread fragment \"A\" within itself.",
+        ),
+        (
+            "{ find { id } } fragment A on Node { ...A }",
+            "Cannot spread fragment \"A\" within itself.",
+        ),
+    ] {
+        assert_eq!(refused(query).await, [message], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn subscriptions_are_refused_and_mutations_where_there_are_none() {
+    assert_eq!(
+        refused("subscription { x }").await,
+        ["Schema is not configured for subscriptions."]
+    );
+    assert_eq!(refused("mutation { x }").await, ["Schema is not configured for mutations."]);
+}
+
+#[tokio::test]
+async fn hostile_documents_are_refused_quickly() {
+    let nested = format!("{}id{}", "{ node ".repeat(40), "}".repeat(40));
+    let messages = refused(&format!("{{ find {nested} }}")).await;
+    assert!(messages[0].contains("levels deep"), "{messages:?}");
+
+    let response = execute(&small(), &"{a".repeat(50_000), "{}").await;
+    assert_eq!(response.outcome, Outcome::ParseFailed);
+    let lists = format!("{{ find(by: {}1) {{ id }} }}", "[".repeat(100_000));
+    assert_eq!(execute(&small(), &lists, "{}").await.outcome, Outcome::ParseFailed);
+
+    // Two spreads in each of 28 fragments: 2^28 selections.
+    let mut bomb = String::from("{ find { ...F0 } } ");
+    for i in 0..28 {
+        let next = i + 1;
+        bomb.push_str(&format!("fragment F{i} on Node {{ ...F{next} ...F{next} }} "));
+    }
+    bomb.push_str("fragment F28 on Node { id }");
+    let messages = refused(&bomb).await;
+    assert!(messages.iter().any(|m| m.contains("selects more than")), "{messages:?}");
+}
+
+#[test]
+fn the_deepest_accepted_documents_fit_on_a_small_stack() {
+    let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let schema = small();
+            // 32 levels: `find`, 30 times `node`, `id`.
+            let query = format!("{{ find {} {{ id }} {} }}", "{ node ".repeat(30), "}".repeat(30));
+            let response = execute(&schema, &query, "{}").await;
+            assert_eq!(response.outcome, Outcome::Executed, "{response:?}");
+            let lists = format!("{{ find(by: {}1{}) {{ id }} }}", "[".repeat(60), "]".repeat(60));
+            assert_eq!(execute(&schema, &lists, "{}").await.outcome, Outcome::ValidationFailed);
+        });
+    });
+    thread.unwrap().join().unwrap();
+}
+
+#[tokio::test]
+async fn the_cache_changes_nothing() {
+    let sets = [declarations("t", vec![], vec![constant("x", "Int", Value::Int(1))], vec![])];
+    for cache_documents in [true, false] {
+        let schema = Schema::build_with(&sets, SchemaOptions { cache_documents }).unwrap();
+        let long = format!("{{ x }} #{}", "x".repeat(20_000));
+        for query in ["{ x }", "{ x }", "{ y }", "{ y }", &long, &long] {
+            let text = run(&schema, query).await;
+            assert_eq!(text == r#"{"data":{"x":1}}"#, !query.contains('y'), "{text}");
+        }
+    }
+}

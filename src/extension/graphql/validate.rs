@@ -1,0 +1,199 @@
+//! Validation: the library's rules, behind a guard for what they cannot bear, and followed by what
+//! they do not cover.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{
+    BaseType, ExecutableDocument, Selection as SelectionNode, SelectionSet, Type as ParsedType,
+};
+use async_graphql::{Pos, ServerError};
+
+use super::coerce::{Coercer, Variables, type_ref};
+use super::response::{GraphqlError, Location, path_text};
+use super::stock::Stock;
+use super::suggest::hint;
+use super::tables::Types;
+use crate::error::code;
+
+/// How deep selections may be nested, fragments included.
+const MAX_DEPTH: usize = 32;
+
+/// How many selections an operation may come to when all fragments are spread out. Some rules of
+/// the library walk through every spread, so a few fragments that spread each other twice would
+/// otherwise keep it busy for ever.
+const MAX_SELECTIONS: usize = 10_000;
+
+/// What must be known of a document before the library may see it: that it ends, that it is not
+/// deep or large, and that variables have types.
+pub(super) fn guard(types: &Types, document: &ExecutableDocument) -> Vec<GraphqlError> {
+    let mut errors = Vec::new();
+    let mut measure = Measure { document, fragments: HashMap::new() };
+    for (_, operation) in document.operations.iter() {
+        let size = match measure.set(&operation.node.selection_set.node) {
+            Ok(size) => size,
+            Err((message, pos)) => {
+                errors.push(invalid(message).at(pos));
+                continue;
+            }
+        };
+        if size.depth > MAX_DEPTH {
+            let message = format!(
+                "The operation is nested {} levels deep; at most {MAX_DEPTH} are allowed.",
+                size.depth
+            );
+            errors.push(invalid(message).at(operation.pos));
+        }
+        if size.selections > MAX_SELECTIONS {
+            let message =
+                format!("The operation selects more than {MAX_SELECTIONS} fields and fragments.");
+            errors.push(invalid(message).at(operation.pos));
+        }
+        for definition in &operation.node.variable_definitions {
+            let name = innermost(&definition.node.var_type.node);
+            if types.get(name).is_none() && !name.starts_with("__") {
+                let hint = hint(name, types.types.keys().map(|name| &**name));
+                let message = format!("Unknown type \"{name}\".{hint}");
+                errors.push(invalid(message).at(definition.node.var_type.pos));
+            }
+        }
+    }
+    // Fragments that no operation uses are walked through too.
+    for (name, fragment) in &document.fragments {
+        if let Err((message, pos)) = measure.fragment(name.as_str(), fragment.pos) {
+            let error = invalid(message).at(pos);
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+    }
+    sort(&mut errors);
+    errors
+}
+
+/// The library's verdict and that of the planner, which went through all operations.
+pub(super) fn verdict(
+    types: &Types,
+    stock: &Stock,
+    document: &ExecutableDocument,
+    mut planned: Vec<GraphqlError>,
+) -> Vec<GraphqlError> {
+    planned.extend(defaults(types, document));
+    let mut errors: Vec<GraphqlError> = stock
+        .validate(document)
+        .into_iter()
+        // Ours say more.
+        .filter(|error| {
+            planned.is_empty()
+                || !(error.message.starts_with("Invalid value for argument")
+                    || error.message.starts_with("Invalid default value"))
+        })
+        .map(from_stock)
+        .collect();
+    // The library knows a part of these conflicts, in nearly the same words.
+    if planned.iter().any(|error| error.message.starts_with("Fields \"")) {
+        errors.retain(|error| !error.message.starts_with("Fields "));
+    }
+    errors.extend(planned);
+    sort(&mut errors);
+    // The library goes over the document twice.
+    errors.dedup();
+    errors
+}
+
+/// An error of validation.
+pub(super) fn invalid(message: impl Into<String>) -> GraphqlError {
+    GraphqlError::new(code::GRAPHQL_VALIDATION_FAILED, message)
+}
+
+fn from_stock(error: ServerError) -> GraphqlError {
+    let mut own = invalid(error.message);
+    own.locations = error.locations.into_iter().map(Location::from).collect();
+    own
+}
+
+/// Documents keep fragments in a hash map; the order of the text is the same every time.
+fn sort(errors: &mut [GraphqlError]) {
+    errors.sort_by(|a, b| a.locations.cmp(&b.locations).then_with(|| a.message.cmp(&b.message)));
+}
+
+fn defaults(types: &Types, document: &ExecutableDocument) -> Vec<GraphqlError> {
+    let mut errors = Vec::new();
+    for (_, operation) in document.operations.iter() {
+        for definition in &operation.node.variable_definitions {
+            let Some(default) = &definition.node.default_value else { continue };
+            let ty = type_ref(&definition.node.var_type.node);
+            let mut coercer = Coercer::new(types);
+            coercer.literal(&ty, &default.node.clone().into_value(), Variables::Unknown);
+            for issue in coercer.issues {
+                let at = match issue.path.is_empty() {
+                    true => String::new(),
+                    false => format!(" at \"{}\"", path_text(&issue.path)),
+                };
+                let message = format!(
+                    "The default of variable \"${}\" is invalid{at}: {}",
+                    definition.node.name.node, issue.message
+                );
+                errors.push(invalid(message).at(default.pos));
+            }
+        }
+    }
+    errors
+}
+
+fn innermost(ty: &ParsedType) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name.as_str(),
+        BaseType::List(inner) => innermost(inner),
+    }
+}
+
+/// The size of a selection set with all fragments spread out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    depth: usize,
+    selections: usize,
+}
+
+struct Measure<'d> {
+    document: &'d ExecutableDocument,
+    /// `None` while a fragment is being measured: meeting it again is a cycle.
+    fragments: HashMap<&'d str, Option<Size>>,
+}
+
+impl<'d> Measure<'d> {
+    fn set(&mut self, set: &'d SelectionSet) -> Result<Size, (String, Pos)> {
+        let mut size = Size::default();
+        for item in &set.items {
+            let inner = match &item.node {
+                SelectionNode::Field(field) => self.set(&field.node.selection_set.node)?,
+                SelectionNode::InlineFragment(inline) => {
+                    self.set(&inline.node.selection_set.node)?
+                }
+                SelectionNode::FragmentSpread(spread) => {
+                    self.fragment(spread.node.fragment_name.node.as_str(), item.pos)?
+                }
+            };
+            size.depth = size.depth.max(inner.depth + 1);
+            size.selections = size.selections.saturating_add(inner.selections).saturating_add(1);
+        }
+        Ok(size)
+    }
+
+    /// An unknown fragment has no size; the library reports it.
+    fn fragment(&mut self, name: &str, pos: Pos) -> Result<Size, (String, Pos)> {
+        let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
+            return Ok(Size::default());
+        };
+        match self.fragments.get(name.as_str()) {
+            Some(Some(size)) => return Ok(*size),
+            Some(None) => {
+                return Err((format!("Cannot spread fragment \"{name}\" within itself."), pos));
+            }
+            None => {}
+        }
+        self.fragments.insert(name.as_str(), None);
+        let size = self.set(&fragment.node.selection_set.node)?;
+        self.fragments.insert(name.as_str(), Some(size));
+        Ok(size)
+    }
+}
