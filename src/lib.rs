@@ -3,15 +3,19 @@
 
 pub mod cli;
 pub mod control;
+pub mod ctx;
 pub mod data_dir;
 pub mod error;
+pub mod events;
 pub mod extension;
 pub mod logging;
 pub mod lua;
 pub mod nearest;
+pub mod parts;
 pub mod plugin;
 pub mod report;
 pub mod request;
+pub mod services;
 pub mod settings;
 pub mod store;
 pub mod value;

@@ -1,4 +1,62 @@
-//! What a plugin may add, one folder each.
+//! What a plugin may add to the server. Each extension point is one folder here and one line in
+//! [`all`]; the lifecycle walks over them without knowing what they are.
 
 pub mod database;
 pub mod graphql;
+pub mod hooks;
+mod loading;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use loading::{Handlers, Loading, script_problem};
+
+use crate::error::{Problem, Result};
+use crate::parts::Parts;
+use crate::plugin::generation::Generation;
+use crate::store::Session;
+
+/// A kind of thing that plugins add.
+#[async_trait]
+pub trait ExtensionPoint: Send + Sync {
+    /// Reads what the plugin declares into `loading`'s parts and handlers. It runs in the plugin's
+    /// VM and has neither a database nor a network. Everything that is wrong is added as a problem.
+    async fn declare(&self, loading: &mut Loading<'_>);
+
+    /// Puts together what all active generations declare and adds it to the World's parts.
+    ///
+    /// # Errors
+    /// When the declarations of several plugins, each right by itself, do not fit together.
+    fn assemble(&self, generations: &[Arc<Generation>], world: &mut Parts)
+    -> Result<(), Vec<Conflict>>;
+
+    /// Makes what must exist before the plugin runs, in the installation's transaction.
+    async fn install(&self, _generation: &Generation, _session: &Session) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes what a version newer than the installed one needs beyond it, in a transaction.
+    async fn upgrade(&self, _generation: &Generation, _session: &Session) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes what [`ExtensionPoint::install`] made, in the same way. It gets only the id: the
+    /// folder may be gone.
+    async fn uninstall(&self, _plugin_id: &str, _session: &Session) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Why a plugin's declarations do not fit into the World.
+#[derive(Debug, Clone)]
+pub struct Conflict {
+    /// The plugin that has to give way: the one activated last.
+    pub plugin_id: String,
+    pub problem: Problem,
+}
+
+/// Every extension point, in the order in which they declare and install.
+pub fn all(graphql: graphql::Graphql) -> Arc<[Arc<dyn ExtensionPoint>]> {
+    Arc::new([Arc::new(database::Database), Arc::new(graphql), Arc::new(hooks::Hooks)])
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mlua::{FromLua, IntoLua, Lua};
 
 use super::{bridge, watchdog::DeadlinePassed};
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::value::{Map, Value};
 
 /// An error that the host raises in Lua. `pcall` gives it to the script as a value with `code`,
@@ -155,7 +155,9 @@ impl From<ScriptError> for Error {
     /// A failure meant for the client stays as it is; anything else is `unexpected`.
     fn from(script: ScriptError) -> Error {
         match script.kind {
-            ScriptErrorKind::Failed(failure) => failure.error,
+            ScriptErrorKind::Failed(failure) if failure.error.code != code::UNEXPECTED => {
+                failure.error
+            }
             _ => {
                 let mut message = script.to_string();
                 if let Some(traceback) = &script.traceback {
@@ -219,16 +221,20 @@ pub fn install_fields(lua: &Lua) -> mlua::Result<()> {
                 (error.code.as_str(), failure.kind.as_deref(), error.extensions.clone())
             }
             ScriptErrorKind::Deadline => {
-                (crate::error::code::UNEXPECTED, Some("timeout"), Map::new())
+                (code::UNEXPECTED, Some("timeout"), Map::new())
             }
-            _ => (crate::error::code::UNEXPECTED, None, Map::new()),
+            _ => (code::UNEXPECTED, None, Map::new()),
         };
         match key.as_str() {
             "code" => code.into_lua(lua),
             "message" => script.message().into_lua(lua),
             "kind" => kind.into_lua(lua),
             "extensions" => bridge::to_lua(lua, &Value::Map(extensions)),
-            _ => Ok(mlua::Value::Nil),
+            // What an error says about itself beyond these, such as a table and its columns.
+            other => match extensions.get(other) {
+                Some(value) => bridge::to_lua(lua, value),
+                None => Ok(mlua::Value::Nil),
+            },
         }
     })?;
     let tostring = lua.create_function(|lua, error: mlua::Value| {

@@ -1,5 +1,6 @@
 //! Where statements run: by themselves, or inside a transaction.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sea_query::{QueryStatementWriter, SchemaStatementBuilder, SqliteQueryBuilder};
@@ -84,6 +85,12 @@ pub struct Session {
 enum Target {
     Auto(Arc<Store>),
     Transaction(Arc<Mutex<Option<WriteTx>>>),
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_transaction() { "Session(transaction)" } else { "Session" })
+    }
 }
 
 impl Session {

@@ -17,7 +17,7 @@ use crate::store::{Cell, DECIMAL_COLLATION, DbError, Session, Statement};
 /// by whom.
 pub async fn create(session: &Session, set: &TableSet) -> Result<OwnedTables, DbError> {
     require_transaction(session)?;
-    refuse_taken_names(session, set).await?;
+    refuse_taken_names(session, set, |_| true).await?;
     let mut owned = OwnedTables::default();
     for table in set.creation_order.iter().map(|i| &set.tables[*i]) {
         session.execute(create_table(set, table)?).await?;
@@ -28,6 +28,56 @@ pub async fn create(session: &Session, set: &TableSet) -> Result<OwnedTables, Db
         }
     }
     Ok(owned)
+}
+
+/// Creates those tables and indexes of the set that the plugin does not own yet, and gives all that
+/// it owns then. Tables that are no longer declared are left alone, with their rows.
+///
+/// # Errors
+/// `invalid` when the session is not a transaction, when a name is taken, or when an existing table
+/// is declared differently now.
+pub async fn add_missing(
+    session: &Session,
+    set: &TableSet,
+    owned: &OwnedTables,
+) -> Result<OwnedTables, DbError> {
+    require_transaction(session)?;
+    let mut now = owned.clone();
+    for table in set.creation_order.iter().map(|i| &set.tables[*i]) {
+        let statement = create_table(set, table)?;
+        if !owned.tables.contains(&table.physical) {
+            refuse_taken_names(session, set, |name| !owned.tables.contains(name)).await?;
+            session.execute(statement).await?;
+            now.tables.push(table.physical.clone());
+        } else if existing(session, &table.physical).await?.as_deref() != Some(statement.sql()) {
+            return Err(DbError::invalid(format!(
+                "table {} is declared differently from how it was created, and changing a table is \
+                 not supported yet: uninstall and install the plugin, which drops its rows",
+                table.name
+            )));
+        }
+        for index in &table.indexes {
+            if !owned.indexes.contains(&index.physical) {
+                session.execute(create_index(table, index)).await?;
+                now.indexes.push(index.physical.clone());
+            }
+        }
+    }
+    Ok(now)
+}
+
+/// The statement that a table was created with.
+async fn existing(session: &Session, physical: &str) -> Result<Option<String>, DbError> {
+    let query = Query::select()
+        .column("sql")
+        .from("sqlite_schema")
+        .and_where(Expr::col("name").eq(physical))
+        .to_owned();
+    let rows = session.fetch(Statement::read(&query)).await?;
+    Ok(rows.into_iter().flatten().next().and_then(|cell| match cell {
+        Cell::Text(sql) => Some(sql),
+        _ => None,
+    }))
 }
 
 /// Drops tables with their indexes and rows, the last created first, inside the session's
@@ -52,8 +102,12 @@ fn require_transaction(session: &Session) -> Result<(), DbError> {
 }
 
 /// Two plugins can want one name: table `c` of `a_b` and table `b_c` of `a` are both `a_b_c`.
-async fn refuse_taken_names(session: &Session, set: &TableSet) -> Result<(), DbError> {
-    let names = set.tables.iter().flat_map(|t| {
+async fn refuse_taken_names(
+    session: &Session,
+    set: &TableSet,
+    is_new: impl Fn(&String) -> bool,
+) -> Result<(), DbError> {
+    let names = set.tables.iter().filter(|t| is_new(&t.physical)).flat_map(|t| {
         std::iter::once((t, &t.physical)).chain(t.indexes.iter().map(move |i| (t, &i.physical)))
     });
     let names: Vec<(&Table, &String)> = names.collect();

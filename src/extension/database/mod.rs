@@ -11,6 +11,7 @@ pub mod declare;
 mod errors;
 mod model;
 mod names;
+mod point;
 mod query;
 mod references;
 mod tables;
@@ -21,5 +22,6 @@ pub use model::{
     Column, ColumnDef, ColumnType, Default, EnumDef, ForeignKey, Index, IndexDef, OnDelete, Place,
     RelationDef, Table, TableDef, TableSet,
 };
+pub use point::Database;
 pub use query::{MAX_CONDITIONS, MAX_ROWS, Query};
 pub use tables::Tables;

@@ -5,14 +5,18 @@
 //! the library's dynamic executor does not propagate nulls, checks no output, loses the paths of
 //! errors and resolves nested fields one after another.
 
+mod builder;
 mod check;
 mod coerce;
 mod complete;
+mod definition;
 mod document;
 mod execute;
 mod model;
 mod output;
 mod plan;
+mod point;
+mod resolvers;
 mod response;
 mod scalar;
 mod scan;
@@ -31,6 +35,7 @@ pub use model::{
     ObjectDef, Operation, Place, Resolver, RootField, TypeDef, for_fn,
 };
 pub use output::Output;
+pub use point::Graphql;
 pub use response::{GraphqlError, Location, Mode, Outcome, PathSegment, Request, Response};
 pub use scalar::Scalar;
 pub use schema::{Schema, SchemaOptions};

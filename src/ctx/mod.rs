@@ -1,0 +1,148 @@
+//! What a plugin may use: the `ctx` that every call gets.
+//!
+//! Each capability is one file here, with its Luau type stub beside it, and one line in
+//! [`CAPABILITIES`].
+
+mod db;
+mod emit;
+mod fail;
+mod logger;
+mod plugin;
+mod request;
+mod user;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use mlua::{MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRegistry, Value};
+use parking_lot::Mutex;
+
+use crate::events::Event;
+use crate::nearest::nearest;
+use crate::plugin::generation::Generation;
+use crate::request::RequestContext;
+use crate::store::Session;
+
+/// One thing a plugin may use.
+struct Capability {
+    /// The names it adds to `ctx`.
+    names: &'static [&'static str],
+    register: fn(&mut UserDataRegistry<Ctx>),
+}
+
+const CAPABILITIES: &[Capability] = &[
+    Capability { names: &["db"], register: db::register },
+    Capability { names: &["emit"], register: emit::register },
+    Capability { names: &["fail", "invalid"], register: fail::register },
+    Capability { names: &["logger"], register: logger::register },
+    Capability { names: &["plugin"], register: plugin::register },
+    Capability { names: &["request"], register: request::register },
+    Capability { names: &["user"], register: user::register },
+];
+
+/// The Luau types of everything on `ctx`, for editors.
+pub const TYPE_STUBS: &[&str] = &[
+    include_str!("ctx.d.luau"),
+    include_str!("db.d.luau"),
+    include_str!("logger.d.luau"),
+    include_str!("plugin.d.luau"),
+    include_str!("request.d.luau"),
+    include_str!("user.d.luau"),
+];
+
+/// The facts of one call into a plugin.
+#[derive(Debug)]
+pub struct CallContext {
+    pub generation: Arc<Generation>,
+    /// The request that led to the call, if one did.
+    pub request: Option<RequestContext>,
+    pub deadline: Instant,
+    /// How many hooks led to this call.
+    pub depth: u32,
+    /// What the call's database statements run in.
+    pub session: Session,
+    /// Events raised inside a transaction, until it commits.
+    pub held_events: Option<Arc<Mutex<Vec<Event>>>>,
+    ended: AtomicBool,
+}
+
+impl CallContext {
+    /// A call that no request has led to.
+    pub fn of(generation: &Arc<Generation>, deadline: Instant) -> Self {
+        CallContext {
+            session: generation.services.store.session(),
+            generation: Arc::clone(generation),
+            request: None,
+            deadline,
+            depth: 0,
+            held_events: None,
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// A call within a request, with the plugin's own time limit.
+    pub fn within(generation: &Arc<Generation>, request: &RequestContext) -> Self {
+        let deadline = Instant::now() + generation.time_limit();
+        CallContext { request: Some(request.clone()), ..CallContext::of(generation, deadline) }
+    }
+
+    /// Runs the call's statements in a transaction and holds back its events. Whoever commits the
+    /// transaction emits them.
+    pub fn in_transaction(mut self, session: &Session, events: &Arc<Mutex<Vec<Event>>>) -> Self {
+        self.session = session.clone();
+        self.held_events = Some(Arc::clone(events));
+        self
+    }
+
+    /// An error if the call is over: a script may have kept its `ctx` or something that came from it.
+    fn check_alive(&self) -> mlua::Result<()> {
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(mlua::Error::runtime(
+                "this ctx belongs to a call that has ended; use the ctx of the current call",
+            ));
+        }
+        Ok(())
+    }
+
+    /// From now on the `ctx` raises an error when used.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The `ctx` userdata.
+#[derive(Clone)]
+pub struct Ctx(Arc<CallContext>);
+
+impl Ctx {
+    pub fn new(call: Arc<CallContext>) -> Self {
+        Ctx(call)
+    }
+
+    /// The call, unless it is over.
+    fn call(&self) -> mlua::Result<&Arc<CallContext>> {
+        self.0.check_alive()?;
+        Ok(&self.0)
+    }
+}
+
+impl UserData for Ctx {
+    fn register(registry: &mut UserDataRegistry<Self>) {
+        for capability in CAPABILITIES {
+            (capability.register)(registry);
+        }
+        registry.add_field("null", Value::NULL);
+        registry.add_meta_method(MetaMethod::Index, |_, _, key: Value| -> mlua::Result<Value> {
+            let key = key.to_string()?;
+            let names = CAPABILITIES.iter().flat_map(|c| c.names).copied().chain(["null"]);
+            Err(mlua::Error::runtime(match nearest(&key, names) {
+                Some(name) => format!("ctx has no \"{key}\"; did you mean \"{name}\"?"),
+                None => format!("ctx has no \"{key}\""),
+            }))
+        });
+        registry.add_meta_method(MetaMethod::ToString, |_, this, ()| {
+            Ok(format!("ctx of {}", this.0.generation.plugin_id()))
+        });
+    }
+}

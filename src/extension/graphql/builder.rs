@@ -1,0 +1,292 @@
+//! The `builder` that plugins declare their types and fields with.
+
+use std::sync::Arc;
+
+use mlua::{Function, LuaString, UserData, UserDataMethods, Value as LuaValue, Variadic};
+use parking_lot::Mutex;
+
+use super::definition::Definition;
+use super::model::{
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputDef, InputValueDef, ObjectDef,
+    Operation, Place, RootField, TypeDef,
+};
+use super::resolvers::{LuaAuthCheck, LuaResolver};
+use super::types::TypeRef;
+use crate::plugin::generation::GenerationHandle;
+
+/// What a plugin's builder functions have declared so far.
+#[derive(Debug, Default)]
+pub struct Collected {
+    pub declarations: Declarations,
+    /// Functions by the keys that the resolvers call them under.
+    pub handlers: Vec<(Arc<str>, Function)>,
+    /// What is wrong, and where.
+    pub problems: Vec<(Option<Place>, String)>,
+}
+
+/// The userdata; clones collect into the same place.
+#[derive(Clone)]
+pub struct Builder {
+    plugin_id: String,
+    generation: GenerationHandle,
+    collected: Arc<Mutex<Collected>>,
+}
+
+impl Builder {
+    /// A builder for one plugin.
+    pub fn new(plugin_id: &str, generation: GenerationHandle) -> Self {
+        let declarations = Declarations { owner: plugin_id.to_owned(), ..Default::default() };
+        let collected = Collected { declarations, ..Default::default() };
+        Builder {
+            plugin_id: plugin_id.to_owned(),
+            generation,
+            collected: Arc::new(Mutex::new(collected)),
+        }
+    }
+
+    /// Everything declared, leaving nothing behind.
+    pub fn take(&self) -> Collected {
+        std::mem::take(&mut *self.collected.lock())
+    }
+
+    fn object(&self, definition: &mut Definition) -> TypeDef {
+        let description = definition.string("description");
+        let fields = definition.entries("fields");
+        definition.finish(&["description", "fields"]);
+        let owner = definition.name.clone();
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| {
+                self.field(definition, &owner, &name, &value, &[], |_| ()).map(|(field, ())| field)
+            })
+            .collect();
+        let place = definition.place.clone();
+        TypeDef::Object(ObjectDef { name: owner, description, fields, place })
+    }
+
+    fn input(&self, definition: &mut Definition) -> TypeDef {
+        let description = definition.string("description");
+        let fields = definition.entries("fields");
+        definition.finish(&["description", "fields"]);
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| input_value(definition, &name, &value))
+            .collect();
+        let (name, place) = (definition.name.clone(), definition.place.clone());
+        TypeDef::Input(InputDef { name, description, fields, place })
+    }
+
+    fn enumeration(&self, definition: &mut Definition) -> TypeDef {
+        let description = definition.string("description");
+        let values = definition.list("values");
+        definition.finish(&["description", "values"]);
+        let values = values.iter().filter_map(|value| enum_value(definition, value)).collect();
+        let (name, place) = (definition.name.clone(), definition.place.clone());
+        TypeDef::Enum(EnumDef { name, description, values, place })
+    }
+
+    /// A field of `owner`. It is a type string, or a table with more to say; `further` reads the
+    /// keys in `known` that only this kind of field has.
+    fn field<T>(
+        &self,
+        definition: &mut Definition,
+        owner: &str,
+        name: &str,
+        value: &LuaValue,
+        known: &[&str],
+        further: impl FnOnce(&mut Definition) -> T,
+    ) -> Option<(FieldDef, T)> {
+        let what = format!("{owner}.{name}");
+        let mut own = definition.inner(&what, value)?;
+        let ty = type_of(&mut own);
+        let description = own.string("description");
+        let deprecated = own.string("deprecated");
+        let args = own
+            .entries("args")
+            .into_iter()
+            .filter_map(|(name, value)| input_value(&mut own, &name, &value))
+            .collect();
+        let resolver = own.function("resolve").map(|function| {
+            let key: Arc<str> = format!("graphql:{what}").into();
+            own.handlers.push((Arc::clone(&key), function));
+            Arc::new(LuaResolver::new(self.generation.clone(), key)) as _
+        });
+        let more = further(&mut own);
+        own.finish(&[&["type", "description", "deprecated", "args", "resolve"], known].concat());
+        let place = own.place.clone();
+        definition.absorb(own);
+        let name = name.to_owned();
+        let field = FieldDef { name, description, deprecated, ty: ty?, args, resolver, place };
+        Some((field, more))
+    }
+
+    fn root_field(&self, operation: Operation, definition: &mut Definition) -> Option<RootField> {
+        let name = format!("{}_{}", self.plugin_id, definition.name);
+        let value = LuaValue::Table(definition.table.clone());
+        let root = operation.type_name();
+        let (field, auth) =
+            self.field(definition, root, &name, &value, &["auth"], |own| {
+                if own.value("resolve").is_nil() {
+                    own.problem("it needs a \"resolve\" function");
+                }
+                self.auth(own, &name)
+            })?;
+        Some(RootField { operation, field, auth })
+    }
+
+    fn auth(&self, definition: &mut Definition, name: &str) -> Auth {
+        match definition.value("auth") {
+            LuaValue::Nil => Auth::User,
+            LuaValue::Function(function) => {
+                let key: Arc<str> = format!("graphql:auth:{name}").into();
+                definition.handlers.push((Arc::clone(&key), function));
+                Auth::Custom(Arc::new(LuaAuthCheck::new(self.generation.clone(), key)))
+            }
+            LuaValue::String(s) if s == "public" => Auth::Public,
+            LuaValue::String(s) if s == "user" => Auth::User,
+            LuaValue::String(s) if s == "administrator" => Auth::Administrator,
+            _ => {
+                definition.problem(
+                    "\"auth\" must be \"public\", \"user\", \"administrator\" or a function",
+                );
+                Auth::Administrator
+            }
+        }
+    }
+
+    /// Reads one declaration with `read` and keeps what it gives.
+    fn declare(
+        &self,
+        lua: &mlua::Lua,
+        method: &str,
+        args: Variadic<LuaValue>,
+        read: impl FnOnce(&mut Definition, &mut Declarations),
+    ) -> mlua::Result<()> {
+        let [LuaValue::String(name), LuaValue::Table(table)] = &args[..] else {
+            return Err(mlua::Error::runtime(format!(
+                "builder:{method} takes a name and a table: builder:{method}(\"Name\", {{ … }})"
+            )));
+        };
+        let place = calling_place(lua);
+        let mut definition = Definition::new(text(name)?, table.clone(), place);
+        let mut collected = self.collected.lock();
+        read(&mut definition, &mut collected.declarations);
+        collected.handlers.append(&mut definition.handlers);
+        collected.problems.append(&mut definition.problems);
+        Ok(())
+    }
+}
+
+impl UserData for Builder {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("objectType", |lua, this, args| {
+            this.declare(lua, "objectType", args, |definition, to| {
+                to.types.push(this.object(definition));
+            })
+        });
+        methods.add_method("inputType", |lua, this, args| {
+            this.declare(lua, "inputType", args, |definition, to| {
+                to.types.push(this.input(definition));
+            })
+        });
+        methods.add_method("enumType", |lua, this, args| {
+            this.declare(lua, "enumType", args, |definition, to| {
+                to.types.push(this.enumeration(definition));
+            })
+        });
+        methods.add_method("queryField", |lua, this, args| {
+            this.declare(lua, "queryField", args, |definition, to| {
+                to.fields.extend(this.root_field(Operation::Query, definition));
+            })
+        });
+        methods.add_method("mutationField", |lua, this, args| {
+            this.declare(lua, "mutationField", args, |definition, to| {
+                to.fields.extend(this.root_field(Operation::Mutation, definition));
+            })
+        });
+        methods.add_meta_method(mlua::MetaMethod::Index, |_, _, key: LuaValue| {
+            let key = key.to_string()?;
+            let methods = ["objectType", "inputType", "enumType", "queryField", "mutationField"];
+            Err::<LuaValue, _>(mlua::Error::runtime(format!(
+                "builder has no method \"{key}\"; it has {}",
+                methods.join(", ")
+            )))
+        });
+    }
+}
+
+fn type_of(definition: &mut Definition) -> Option<TypeRef> {
+    let Some(text) = definition.string("type") else {
+        definition.problem("it needs a \"type\", such as \"String!\"");
+        return None;
+    };
+    match TypeRef::parse(&text) {
+        Ok(ty) => Some(ty),
+        Err(error) => {
+            definition.problem(&error.to_string());
+            None
+        }
+    }
+}
+
+fn input_value(
+    definition: &mut Definition,
+    name: &str,
+    value: &LuaValue,
+) -> Option<InputValueDef> {
+    let what = format!("{}.{name}", definition.name);
+    let mut own = definition.inner(&what, value)?;
+    let ty = type_of(&mut own);
+    let description = own.string("description");
+    let default = own.host_value("default");
+    own.finish(&["type", "description", "default"]);
+    definition.absorb(own);
+    Some(InputValueDef { name: name.to_owned(), description, ty: ty?, default })
+}
+
+fn enum_value(definition: &mut Definition, value: &LuaValue) -> Option<EnumValueDef> {
+    match value {
+        LuaValue::String(name) => match text(name) {
+            Ok(name) => Some(EnumValueDef::new(name)),
+            Err(_) => {
+                definition.problem("a value is not valid UTF-8");
+                None
+            }
+        },
+        LuaValue::Table(table) => {
+            let what = definition.name.clone();
+            let mut own = Definition::new(what, table.clone(), definition.place.clone());
+            let name = own.string("name");
+            if name.is_none() {
+                own.problem("a value needs a \"name\"");
+            }
+            let (description, deprecated) = (own.string("description"), own.string("deprecated"));
+            own.finish(&["name", "description", "deprecated"]);
+            definition.absorb(own);
+            Some(EnumValueDef { name: name?, description, deprecated })
+        }
+        other => {
+            let found = other.type_name();
+            definition.problem(&format!("a value must be a string or a table; it is a {found}"));
+            None
+        }
+    }
+}
+
+fn text(s: &LuaString) -> mlua::Result<String> {
+    Ok(s.to_str()?.to_owned())
+}
+
+/// Where the plugin called the builder.
+fn calling_place(lua: &mlua::Lua) -> Option<Place> {
+    (1..8).find_map(|level| {
+        lua.inspect_stack(level, |debug| {
+            let source = debug.source();
+            let file = source.source.filter(|_| source.what != "C")?;
+            let line = u32::try_from(debug.current_line()?).ok()?;
+            Some(Place { file: file.trim_start_matches('=').to_owned(), line })
+        })
+        .flatten()
+    })
+}
+

@@ -1,0 +1,257 @@
+//! A generation: one immutable version of a plugin's folder, loaded and ready to be called.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use mlua::{IntoLua, MultiValue};
+use tokio::sync::{Mutex, Notify};
+
+use super::loader::{self, Blueprint};
+use super::manifest::Manifest;
+use super::source::Source;
+use crate::ctx::{CallContext, Ctx};
+use crate::error::{Error, Problem};
+use crate::extension::Handlers;
+use crate::lua::{ScriptError, ScriptErrorKind, Vm, bridge};
+use crate::parts::Parts;
+use crate::services::Services;
+use crate::value::{Map, Value};
+
+/// An argument of a call into Lua.
+#[derive(Debug, Clone, Copy)]
+pub enum Arg<'a> {
+    /// A null becomes nil.
+    Value(&'a Value),
+    Map(&'a Map),
+}
+
+/// One version of a plugin: its files, what they declare, and the VMs that run them.
+pub struct Generation {
+    /// Counts the generations of this plugin since the host started, from 1.
+    pub number: u64,
+    /// What the extension points have read.
+    pub parts: Parts,
+    /// Oddities in the manifest that are no errors.
+    pub warnings: Vec<Problem>,
+    pub services: Arc<Services>,
+    blueprint: Blueprint,
+    vms: Vec<Instance>,
+    next: AtomicUsize,
+    calls: AtomicUsize,
+    idle: Notify,
+}
+
+/// A VM with the functions that the host may call in it.
+pub struct LoadedVm {
+    pub vm: Vm,
+    pub handlers: Handlers,
+}
+
+/// One of a generation's VMs, replaced when it is discarded.
+struct Instance {
+    current: ArcSwap<LoadedVm>,
+    replacing: Mutex<()>,
+}
+
+/// A reference to a generation that can be made before the generation itself.
+#[derive(Clone, Default)]
+pub struct GenerationHandle(Arc<OnceLock<Weak<Generation>>>);
+
+impl GenerationHandle {
+    /// The generation, unless it was never finished or is gone.
+    pub fn get(&self) -> Option<Arc<Generation>> {
+        self.0.get()?.upgrade()
+    }
+}
+
+impl fmt::Debug for GenerationHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GenerationHandle")
+    }
+}
+
+impl Generation {
+    /// Puts together what the loader has made.
+    pub(super) fn new(
+        number: u64,
+        blueprint: Blueprint,
+        handle: &GenerationHandle,
+        loaded: Vec<LoadedVm>,
+        parts: Parts,
+        warnings: Vec<Problem>,
+        services: Arc<Services>,
+    ) -> Arc<Generation> {
+        let vms = loaded
+            .into_iter()
+            .map(|loaded| Instance {
+                current: ArcSwap::from_pointee(loaded),
+                replacing: Mutex::new(()),
+            })
+            .collect();
+        let generation = Arc::new(Generation {
+            number,
+            parts,
+            warnings,
+            services,
+            blueprint,
+            vms,
+            next: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            idle: Notify::new(),
+        });
+        // A handle belongs to one loading, so it is set once; a second time would change nothing.
+        let _ = handle.0.set(Arc::downgrade(&generation));
+        generation
+    }
+
+    pub fn plugin_id(&self) -> &str {
+        &self.blueprint.manifest.plugin_id
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.blueprint.manifest
+    }
+
+    pub fn source(&self) -> &Source {
+        &self.blueprint.source
+    }
+
+    /// How long a call may take unless its handler says otherwise.
+    pub fn time_limit(&self) -> Duration {
+        self.blueprint.time_limit
+    }
+
+    /// Whether the plugin has a function under this key.
+    pub fn has_handler(&self, key: &str) -> bool {
+        self.vms.first().is_some_and(|vm| vm.current.load().handlers.contains_key(key))
+    }
+
+    /// Bytes in use by the generation's VMs.
+    pub fn used_memory(&self) -> usize {
+        self.vms.iter().map(|vm| vm.current.load().vm.used_memory()).sum()
+    }
+
+    /// Calls a handler with `args` and a `ctx` after them.
+    ///
+    /// # Errors
+    /// What the script raised, or that it exceeded its time or memory; then its VM is replaced.
+    pub async fn call(
+        self: &Arc<Self>,
+        key: &str,
+        args: &[Arg<'_>],
+        context: CallContext,
+    ) -> Result<Value, ScriptError> {
+        let _call = CallGuard::new(self);
+        let deadline = context.deadline;
+        let loaded = self.vm(deadline).await?;
+        let Some(handler) = loaded.handlers.get(key) else {
+            let message = format!("this version has no handler {key}");
+            return Err(ScriptError::new(ScriptErrorKind::Runtime(message)));
+        };
+        let context = Arc::new(context);
+        let _ended = EndGuard(&context);
+        loaded
+            .vm
+            .run(deadline, async {
+                let lua = loaded.vm.lua();
+                let mut values = MultiValue::with_capacity(args.len() + 1);
+                for arg in args {
+                    values.push_back(match arg {
+                        Arg::Value(Value::Null) => mlua::Value::Nil,
+                        Arg::Value(value) => bridge::to_lua(lua, value)?,
+                        Arg::Map(map) => mlua::Value::Table(bridge::map_to_lua(lua, map)?),
+                    });
+                }
+                values.push_back(Ctx::new(Arc::clone(&context)).into_lua(lua)?);
+                let result: mlua::Value = handler.call_async(values).await?;
+                bridge::from_lua(&result)
+                    .map_err(|error| mlua::Error::runtime(format!("the returned value: {error}")))
+            })
+            .await
+    }
+
+    /// A VM to call, a fresh one if the last call in it went over its limits.
+    async fn vm(&self, deadline: Instant) -> Result<Arc<LoadedVm>, ScriptError> {
+        let instance = self.pick();
+        let current = instance.current.load_full();
+        if !current.vm.is_discarded() {
+            return Ok(current);
+        }
+        let _replacing = instance.replacing.lock().await;
+        let current = instance.current.load_full();
+        if !current.vm.is_discarded() {
+            return Ok(current);
+        }
+        let fresh = Arc::new(loader::load_again(&self.blueprint, deadline).await?);
+        instance.current.store(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    fn pick(&self) -> &Instance {
+        if let [only] = self.vms.as_slice() {
+            return only;
+        }
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let turn = |i: usize| &self.vms[(start + i) % self.vms.len()];
+        (0..self.vms.len())
+            .map(turn)
+            .find(|instance| !instance.current.load().vm.is_busy())
+            .unwrap_or_else(|| turn(0))
+    }
+
+    /// Waits until no call is running, or until the patience is over. Says whether none is.
+    pub async fn drained(&self, patience: Duration) -> bool {
+        let wait = async {
+            loop {
+                let idle = self.idle.notified();
+                if self.calls.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        tokio::time::timeout(patience, wait).await.is_ok()
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Generation({} #{})", self.plugin_id(), self.number)
+    }
+}
+
+/// Counts a call until it ends or is abandoned.
+struct CallGuard<'a>(&'a Generation);
+
+impl<'a> CallGuard<'a> {
+    fn new(generation: &'a Generation) -> Self {
+        generation.calls.fetch_add(1, Ordering::SeqCst);
+        CallGuard(generation)
+    }
+}
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        if self.0.calls.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+/// Makes a `ctx` that a script has kept useless.
+struct EndGuard<'a>(&'a CallContext);
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl From<&ScriptError> for Error {
+    fn from(script: &ScriptError) -> Error {
+        script.clone().into()
+    }
+}

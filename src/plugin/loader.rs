@@ -1,0 +1,149 @@
+//! From a folder's snapshot to a generation.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::generation::{Generation, GenerationHandle, LoadedVm};
+use super::manifest::Manifest;
+use super::source::Source;
+use crate::error::{Phase, Problem};
+use crate::extension::{ExtensionPoint, Loading};
+use crate::lua::{Modules, ScriptError, ScriptErrorKind, Vm, VmOptions};
+use crate::parts::Parts;
+use crate::services::Services;
+
+/// Functions of the main module that the lifecycle calls, each with `(ctx)`.
+pub const LIFECYCLE: &[&str] =
+    &["onInstall", "onLoad", "onActivate", "onDeactivate", "onUninstall", "onUnload"];
+
+/// Running all files of a plugin once may take this long, or the plugin's own time limit if that
+/// is longer.
+const LOAD_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The key of a lifecycle function among a generation's handlers.
+pub fn lifecycle_key(function: &str) -> String {
+    format!("lifecycle:{function}")
+}
+
+/// All that is needed to make a further VM of a generation.
+#[derive(Clone)]
+pub struct Blueprint {
+    pub manifest: Arc<Manifest>,
+    pub source: Arc<Source>,
+    pub time_limit: Duration,
+    modules: Arc<Modules>,
+    memory: usize,
+    points: Arc<[Arc<dyn ExtensionPoint>]>,
+    handle: GenerationHandle,
+}
+
+/// Loads the generation that a snapshot describes. `folder` is the name of the plugin's folder.
+///
+/// # Errors
+/// Everything that is wrong with the plugin, as far as it can be told in one go: a broken manifest
+/// hides what is wrong with the code.
+pub async fn load(
+    folder: &str,
+    source: Arc<Source>,
+    number: u64,
+    services: &Arc<Services>,
+) -> Result<Arc<Generation>, Vec<Problem>> {
+    let Some(text) = source.manifest() else {
+        let message = "the folder has no manifest.json";
+        return Err(vec![Problem::new(Phase::Manifest, message)]);
+    };
+    let (manifest, warnings) = Manifest::parse(text, Some(folder))?;
+    let compiling = Arc::clone(&source);
+    let modules = tokio::task::spawn_blocking(move || {
+        let scripts = compiling.paths().filter(|path| is_script(path));
+        Modules::compile(scripts.filter_map(|path| Some((path, compiling.get(path)?))))
+    })
+    .await
+    .map_err(|error| vec![Problem::new(Phase::Load, format!("cannot compile: {error}"))])?;
+
+    let limits = &services.limits;
+    let memory_mb = manifest.runtime.memory_mb.min(limits.max_memory_mb);
+    let timeout_ms = manifest.runtime.timeout_ms.min(limits.max_timeout_ms);
+    let instances = manifest.runtime.instances;
+    let handle = GenerationHandle::default();
+    let blueprint = Blueprint {
+        manifest: Arc::new(manifest),
+        source,
+        time_limit: Duration::from_millis(timeout_ms),
+        modules: Arc::new(modules),
+        memory: usize::try_from(memory_mb << 20).unwrap_or(usize::MAX),
+        points: Arc::clone(&services.points),
+        handle: handle.clone(),
+    };
+    let deadline = Instant::now() + LOAD_TIME_LIMIT.max(blueprint.time_limit);
+    let (first, parts) = load_vm(&blueprint, deadline).await?;
+    let mut loaded = vec![first];
+    for _ in 1..instances {
+        loaded.push(load_vm(&blueprint, deadline).await?.0);
+    }
+    let services = Arc::clone(services);
+    Ok(Generation::new(number, blueprint, &handle, loaded, parts, warnings, services))
+}
+
+/// A fresh VM for a generation that lost one. What the files declare was checked before.
+pub(super) async fn load_again(
+    blueprint: &Blueprint,
+    deadline: Instant,
+) -> Result<LoadedVm, ScriptError> {
+    let (loaded, _) = load_vm(blueprint, deadline).await.map_err(|problems| {
+        let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
+        ScriptError::new(ScriptErrorKind::Runtime(format!("cannot load the plugin again: {text}")))
+    })?;
+    Ok(loaded)
+}
+
+async fn load_vm(
+    blueprint: &Blueprint,
+    deadline: Instant,
+) -> Result<(LoadedVm, Parts), Vec<Problem>> {
+    let manifest = &*blueprint.manifest;
+    let source = &*blueprint.source;
+    let failed = |script: &ScriptError| {
+        let problem = crate::extension::script_problem(Phase::Load, script, &manifest.main);
+        vec![source.illustrate(problem)]
+    };
+    let plugin = manifest.plugin_id.clone();
+    let print = move |text: String| tracing::info!(target: "plugin", plugin = %plugin, "{text}");
+    let options = VmOptions { memory: blueprint.memory };
+    let vm = Vm::new(options, Arc::clone(&blueprint.modules), print).map_err(|e| failed(&e))?;
+    let run = vm.run(deadline, async {
+        let mut loading =
+            Loading::new(manifest, source, vm.lua(), vm.import(), blueprint.handle.clone());
+        declare_lifecycle(&mut loading).await;
+        for point in blueprint.points.iter() {
+            point.declare(&mut loading).await;
+        }
+        Ok((loading.handlers, loading.parts, loading.problems))
+    });
+    let (handlers, parts, problems) = run.await.map_err(|error| failed(&error))?;
+    if problems.is_empty() {
+        Ok((LoadedVm { vm, handlers }, parts))
+    } else {
+        Err(problems)
+    }
+}
+
+async fn declare_lifecycle(loading: &mut Loading<'_>) {
+    let main = loading.manifest.main.clone();
+    let Some(module) = loading.module(&main).await else { return };
+    for name in LIFECYCLE {
+        match module.get::<mlua::Value>(*name) {
+            Ok(mlua::Value::Nil) => {}
+            Ok(mlua::Value::Function(function)) => loading.handler(lifecycle_key(name), function),
+            Ok(other) => {
+                let message = format!("{name} must be a function; it is a {}", other.type_name());
+                loading.problem(Problem::new(Phase::Load, message).in_file(main.as_str()));
+            }
+            Err(error) => loading.lua_problem(&error, &main),
+        }
+    }
+}
+
+fn is_script(path: &str) -> bool {
+    (path.ends_with(".lua") || path.ends_with(".luau")) && !path.ends_with(".d.luau")
+}
