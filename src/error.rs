@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::value::{Map, Value};
 
@@ -24,7 +24,7 @@ pub mod code {
 }
 
 /// Where in a plugin's life something went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Reading the plugin's folder.
@@ -58,7 +58,7 @@ impl Phase {
 }
 
 /// One thing that is wrong with a plugin: what, and where.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     pub phase: Phase,
     /// What was found and what was expected.

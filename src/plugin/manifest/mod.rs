@@ -12,7 +12,7 @@ mod validate;
 mod tests;
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use document::line_of;
 pub use id::{MAX_PLUGIN_ID, generate_plugin_id, is_plugin_id};
@@ -224,7 +224,8 @@ pub struct JobEntry {
 }
 
 /// What a plugin asks for beyond its own tables and events.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Permissions {
     /// Origins, `https://*.example.com`, `config.key` or `https://*`.
     pub http: Vec<String>,

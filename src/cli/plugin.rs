@@ -1,0 +1,206 @@
+//! `moondock plugin …`: in the running server if there is one, else in this process.
+
+use std::io::{self, Write};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::table::Table;
+use super::{Backend, Failure, client};
+use crate::control::{ControlReply, ControlRequest, Operation, PluginInfo};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::error::Error;
+use crate::logging;
+use crate::plugin::manifest::Permissions;
+use crate::report::Reporter;
+use crate::settings::{Flags, Mode, Settings};
+
+#[derive(Args)]
+pub(super) struct PluginArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Lists all plugins
+    List {
+        /// Writes JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Shows one plugin, with its errors
+    Info {
+        id: String,
+        /// Writes JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Installs a plugin from its folder
+    Install {
+        id: String,
+        /// Grants what the plugin's manifest asks for
+        #[arg(long)]
+        grant: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Activates an installed plugin
+    Activate(Named),
+    /// Deactivates a plugin
+    Deactivate(Named),
+    /// Uninstalls a plugin and drops its tables
+    Uninstall(Named),
+}
+
+#[derive(Args)]
+struct Named {
+    id: String,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// An action taken apart.
+struct Plan {
+    operation: Operation,
+    request: ControlRequest,
+    json: bool,
+    flags: Flags,
+}
+
+impl Action {
+    fn plan(self) -> Plan {
+        let (operation, id, grant, json, flags) = match self {
+            Action::List { json, flags } => (Operation::List, None, false, json, flags),
+            Action::Info { id, json, flags } => (Operation::Info, Some(id), false, json, flags),
+            Action::Install { id, grant, flags } => {
+                (Operation::Install, Some(id), grant, false, flags)
+            }
+            Action::Activate(n) => (Operation::Activate, Some(n.id), false, false, n.flags),
+            Action::Deactivate(n) => (Operation::Deactivate, Some(n.id), false, false, n.flags),
+            Action::Uninstall(n) => (Operation::Uninstall, Some(n.id), false, false, n.flags),
+        };
+        Plan { operation, request: ControlRequest { plugin_id: id, grant }, json, flags }
+    }
+}
+
+pub(super) async fn run(args: PluginArgs, backend: &dyn Backend) -> Result<(), Failure> {
+    let Plan { operation, request, json, flags } = args.action.plan();
+    let settings = Settings::load(&flags, Mode::Shell)?;
+    logging::init(&settings);
+    let reply = ask(settings, operation, request, backend).await?;
+    if let Some(error) = reply.error {
+        let problems = error.problems;
+        return Err(Error { problems, ..Error::new(error.code, error.message) }.into());
+    }
+    let text = if json { as_json(&reply) } else { describe(operation, &reply) };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+async fn ask(
+    settings: Settings,
+    operation: Operation,
+    request: ControlRequest,
+    backend: &dyn Backend,
+) -> Result<ControlReply, Failure> {
+    let path = settings.data_dir.clone();
+    if let Some(reply) = client::send(&path, operation, request.clone()).await? {
+        return Ok(reply);
+    }
+    match DataDir::open(&path) {
+        Ok(data_dir) => Ok(backend.operate(settings, data_dir, operation, request).await),
+        // A server may have opened its socket between the two looks.
+        Err(in_use @ DataDirError::InUse { .. }) => {
+            client::send(&path, operation, request).await?.ok_or_else(|| in_use.into())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn as_json(reply: &ControlReply) -> String {
+    fn pretty(value: &impl Serialize) -> String {
+        // Only maps with keys that are no strings fail, and these types have none.
+        serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+    }
+    match (&reply.plugins, &reply.plugin) {
+        (Some(plugins), _) => pretty(plugins),
+        (None, plugin) => pretty(plugin),
+    }
+}
+
+fn describe(operation: Operation, reply: &ControlReply) -> String {
+    match (operation, &reply.plugin, &reply.plugins) {
+        (Operation::List, _, Some(plugins)) => list(plugins),
+        (Operation::Info, Some(plugin), _) => info(plugin, &Reporter::stdout()),
+        (_, Some(plugin), _) => {
+            let done = match operation {
+                Operation::Install => "installed",
+                Operation::Activate => "activated",
+                Operation::Deactivate => "deactivated",
+                Operation::Uninstall => "uninstalled",
+                Operation::List | Operation::Info => "found",
+            };
+            format!("{} {done}\n", plugin.plugin_id)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The plugins as a table.
+pub(super) fn list(plugins: &[PluginInfo]) -> String {
+    if plugins.is_empty() {
+        return "no plugins\n".to_owned();
+    }
+    let mut table = Table::new(["ID", "STATUS", "VERSION", "NAME"]);
+    for plugin in plugins {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        table.row([
+            plugin.plugin_id.clone(),
+            status(plugin),
+            text(&plugin.version),
+            text(&plugin.name),
+        ]);
+    }
+    table.to_string()
+}
+
+/// One plugin with everything that is known about it.
+pub(super) fn info(plugin: &PluginInfo, reporter: &Reporter) -> String {
+    let mut lines = vec![("id", plugin.plugin_id.clone()), ("status", status(plugin))];
+    let texts = [
+        ("name", &plugin.name),
+        ("version", &plugin.version),
+        ("description", &plugin.description),
+        ("author", &plugin.author),
+    ];
+    lines.extend(texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))));
+    lines.push(("generation", plugin.generation.to_string()));
+    let granted = plugin.granted_permissions.missing_from(&Permissions::default());
+    if !granted.is_empty() {
+        lines.push(("granted", granted.join(", ")));
+    }
+    let missing = plugin.permissions.missing_from(&plugin.granted_permissions);
+    if !missing.is_empty() {
+        lines.push(("not granted", missing.join(", ")));
+    }
+    let mut text: String =
+        lines.iter().map(|(key, value)| format!("{:<13}{value}\n", format!("{key}:"))).collect();
+    for failure in &plugin.errors {
+        let phase = failure.problem.phase.as_str();
+        text.push_str(&format!("\n{} while in phase {phase}:\n", failure.at));
+        text.push_str(&reporter.problem(&failure.problem));
+    }
+    text
+}
+
+fn status(plugin: &PluginInfo) -> String {
+    if !plugin.is_installed && plugin.status == "INACTIVE" {
+        return "not installed".to_owned();
+    }
+    plugin.status.to_lowercase()
+}

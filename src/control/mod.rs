@@ -1,0 +1,168 @@
+//! The control channel: how the shell's `moondock plugin …` reaches a running server.
+//!
+//! The server listens on a Unix socket in its data dir and speaks HTTP there:
+//! `POST /plugins/{operation}` with a [`ControlRequest`] is answered with a [`ControlReply`]. Who may
+//! open the socket, which is the server's own user, may do everything.
+
+mod listen;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+pub use listen::{listen, serve};
+
+use crate::error::{Error, Problem, code};
+use crate::plugin::manifest::Permissions;
+
+/// The socket of the server that uses this data dir.
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    List,
+    Info,
+    Install,
+    Activate,
+    Deactivate,
+    Uninstall,
+}
+
+impl Operation {
+    const ALL: [Operation; 6] = [
+        Operation::List,
+        Operation::Info,
+        Operation::Install,
+        Operation::Activate,
+        Operation::Deactivate,
+        Operation::Uninstall,
+    ];
+
+    /// The name in the URL and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::List => "list",
+            Operation::Info => "info",
+            Operation::Install => "install",
+            Operation::Activate => "activate",
+            Operation::Deactivate => "deactivate",
+            Operation::Uninstall => "uninstall",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Operation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Operation::ALL
+            .into_iter()
+            .find(|o| o.as_str() == text)
+            .ok_or_else(|| Error::new(code::NOT_FOUND, format!("there is no operation {text:?}")))
+    }
+}
+
+/// The body of a request. Every operation but [`Operation::List`] has a `plugin_id`; the server's end
+/// refuses those that do not before a handler sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ControlRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_id: Option<String>,
+    /// Installing grants what the manifest asks for.
+    pub grant: bool,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ControlReply {
+    pub ok: bool,
+    /// The plugin after the operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginInfo>,
+    /// What [`Operation::List`] found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Vec<PluginInfo>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ControlError>,
+}
+
+impl ControlReply {
+    /// Success with one plugin.
+    pub fn plugin(plugin: PluginInfo) -> Self {
+        ControlReply { ok: true, plugin: Some(plugin), ..ControlReply::default() }
+    }
+
+    /// Success with a list.
+    pub fn plugins(plugins: Vec<PluginInfo>) -> Self {
+        ControlReply { ok: true, plugins: Some(plugins), ..ControlReply::default() }
+    }
+}
+
+impl From<Error> for ControlReply {
+    fn from(error: Error) -> Self {
+        let Error { code, message, problems, .. } = error;
+        let error = Some(ControlError { code, message, problems });
+        ControlReply { error, ..ControlReply::default() }
+    }
+}
+
+/// Why an operation failed. Nothing is masked: whoever asks runs the server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ControlError {
+    pub code: String,
+    pub message: String,
+    pub problems: Vec<Problem>,
+}
+
+/// A plugin as the shell shows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PluginInfo {
+    pub plugin_id: String,
+    /// `LOADING`, `ACTIVE`, `INACTIVE` or `ERROR`.
+    pub status: String,
+    pub is_installed: bool,
+    pub is_activated: bool,
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub description: Option<String>,
+    pub author: Option<String>,
+    pub generation: u64,
+    pub permissions: Permissions,
+    pub granted_permissions: Permissions,
+    pub errors: Vec<PluginFailure>,
+}
+
+/// A problem and when it came up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginFailure {
+    /// RFC 3339.
+    pub at: String,
+    #[serde(flatten)]
+    pub problem: Problem,
+}
+
+/// Carries out operations: the host.
+#[async_trait]
+pub trait ControlHandler: Send + Sync + 'static {
+    /// Does what is asked; failures are replies too.
+    async fn handle(&self, operation: Operation, request: ControlRequest) -> ControlReply;
+}
+
+#[cfg(test)]
+mod tests;
