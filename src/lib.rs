@@ -15,6 +15,7 @@ pub mod parts;
 pub mod plugin;
 pub mod report;
 pub mod request;
+pub mod server;
 pub mod services;
 pub mod settings;
 pub mod store;

@@ -74,7 +74,8 @@ impl FromStr for Operation {
     }
 }
 
-/// The body of a request. Every operation but [`Operation::List`] needs `plugin_id`.
+/// The body of a request. Every operation but [`Operation::List`] has a `plugin_id`; the server's end
+/// refuses those that do not before a handler sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlRequest {
@@ -82,15 +83,6 @@ pub struct ControlRequest {
     pub plugin_id: Option<String>,
     /// Installing grants what the manifest asks for.
     pub grant: bool,
-}
-
-impl ControlRequest {
-    /// The plugin's id, or the error that it is missing.
-    pub fn require_plugin_id(&self) -> Result<&str, Error> {
-        self.plugin_id
-            .as_deref()
-            .ok_or_else(|| Error::invalid_argument(&["pluginId"], "pluginId is missing"))
-    }
 }
 
 /// The body of an answer.

@@ -12,21 +12,19 @@ struct Echo;
 #[async_trait]
 impl ControlHandler for Echo {
     async fn handle(&self, operation: Operation, request: ControlRequest) -> ControlReply {
-        match request.require_plugin_id() {
-            Ok(id) if operation == Operation::Activate => {
+        let plugin = PluginInfo {
+            plugin_id: request.plugin_id.unwrap_or_default(),
+            is_installed: request.grant,
+            ..PluginInfo::default()
+        };
+        match operation {
+            Operation::List => ControlReply::plugins(Vec::new()),
+            Operation::Activate => {
                 let problem = Problem::new(Phase::Activate, "no").in_file("init.lua").at_line(3);
-                let mut reply = ControlReply::from(Error::from_problems(vec![problem]));
-                reply.plugin =
-                    Some(PluginInfo { plugin_id: id.to_owned(), ..PluginInfo::default() });
-                reply
+                let reply = ControlReply::from(Error::from_problems(vec![problem]));
+                ControlReply { plugin: Some(plugin), ..reply }
             }
-            Ok(id) => ControlReply::plugin(PluginInfo {
-                plugin_id: id.to_owned(),
-                is_installed: request.grant,
-                ..PluginInfo::default()
-            }),
-            Err(_) if operation == Operation::List => ControlReply::plugins(Vec::new()),
-            Err(error) => error.into(),
+            _ => ControlReply::plugin(plugin),
         }
     }
 }

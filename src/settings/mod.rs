@@ -38,7 +38,8 @@ pub struct Flags {
     /// The form of log lines: text or json [default: text]
     #[arg(long, value_name = "FORM")]
     pub log: Option<String>,
-    /// What is logged: a level, or a filter such as info,moondock=debug [default: info]
+    /// What is logged: a level, or a filter such as info,moondock=debug [default: info; warn for
+    /// commands that do not serve]
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
     /// Reloads plugins when their files change [default: false; true in dev]

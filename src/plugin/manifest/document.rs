@@ -1,6 +1,6 @@
 //! A JSON text with the line of every value in it, and the keys that occur twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -59,11 +59,11 @@ impl<'t> Document<'t> {
         match raw.get().as_bytes().first() {
             Some(b'{') => {
                 let entries: Entries<'t> = serde_json::from_str(raw.get()).map_err(syntax_error)?;
-                let mut seen: HashMap<String, ()> = HashMap::new();
+                let mut seen = HashSet::new();
                 for (key, value) in entries.0 {
                     let child = child_path(&path, &key);
                     self.locate(value, child.clone())?;
-                    if seen.insert(key, ()).is_some() {
+                    if !seen.insert(key) {
                         let line = self.lines.get(&child).copied().unwrap_or(line);
                         self.duplicates.push((child, line));
                     }

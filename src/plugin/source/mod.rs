@@ -23,7 +23,7 @@ use crate::error::Problem;
 pub const MAX_SCRIPT_BYTES: u64 = 1024 * 1024;
 /// The size of all files of a plugin together.
 pub const MAX_TOTAL_BYTES: u64 = 16 * 1024 * 1024;
-/// The number of files of a plugin.
+/// The number of files and folders of a plugin.
 pub const MAX_FILES: usize = 2_000;
 /// How many folders deep a file may be, counting the plugin's own.
 pub const MAX_DEPTH: usize = 16;

@@ -23,7 +23,8 @@ pub(super) fn read(dir: &Path) -> Result<BTreeMap<String, Content>, Vec<Problem>
     walk.folder(&root, "", &mut vec![root.clone()]);
     let has_manifest = walk.files.contains_key(MANIFEST_FILE)
         || walk.problems.iter().any(|p| p.file.as_deref() == Some(MANIFEST_FILE));
-    if !has_manifest && walk.problems.is_empty() {
+    // A problem of no file is one of the whole folder, and then who knows what is in it.
+    if !has_manifest && !walk.is_over && walk.problems.iter().all(|p| p.file.is_some()) {
         walk.problems.push(problem(format!("the folder {shown} has no {MANIFEST_FILE}")));
     }
     if walk.problems.is_empty() { Ok(walk.files) } else { Err(walk.problems) }
@@ -39,6 +40,7 @@ struct Walk {
     files: BTreeMap<String, Content>,
     problems: Vec<Problem>,
     bytes: u64,
+    entries: usize,
     /// A limit on the whole is exceeded; the walk ends.
     is_over: bool,
 }
@@ -69,10 +71,13 @@ impl Walk {
     }
 
     fn entry(&mut self, place: &Path, path: &str, above: &mut Vec<PathBuf>) {
-        let real = match self.resolve(place, path) {
-            Some(real) => real,
-            None => return,
-        };
+        // Folders count too: links from each to the next could make a few of them endless.
+        self.entries += 1;
+        if self.entries > MAX_FILES {
+            self.is_over = true;
+            return self.report("", format!("there are more than {MAX_FILES} files and folders"));
+        }
+        let Some(real) = self.resolve(place, path) else { return };
         let metadata = match fs::metadata(&real) {
             Ok(metadata) => metadata,
             // It was there a moment ago: an editor renamed it, and the next snapshot has the rest.
@@ -133,14 +138,15 @@ impl Walk {
                 format!("the file has {size} bytes; at most {MAX_SCRIPT_BYTES} are allowed"),
             );
         }
-        if self.files.len() >= MAX_FILES {
-            self.is_over = true;
-            return self.report("", format!("the folder has more than {MAX_FILES} files"));
-        }
         let left = MAX_TOTAL_BYTES.saturating_sub(self.bytes);
         let limit = if is_parsed { left.min(MAX_SCRIPT_BYTES) } else { left };
         let bytes = match read_at_most(real, limit) {
             Ok(Some(bytes)) => bytes,
+            // It grew since its size was looked at.
+            Ok(None) if limit < left => {
+                let message = format!("the file has more than {MAX_SCRIPT_BYTES} bytes");
+                return self.report(path, message);
+            }
             Ok(None) => {
                 self.is_over = true;
                 let message =

@@ -74,7 +74,7 @@ fn limits_are_named() {
     for i in 0..MAX_FILES {
         fs::write(dir.path().join(format!("f{i}")), "").unwrap();
     }
-    assert_eq!(shown(dir.path()), ["the folder has more than 2000 files"]);
+    assert_eq!(shown(dir.path()), ["there are more than 2000 files and folders"]);
 
     let deep = "d/".repeat(MAX_DEPTH) + "x.lua";
     let dir = folder(&[("manifest.json", b"{}"), (&deep, b"")]);
@@ -108,6 +108,20 @@ fn links_stay_inside() {
 }
 
 #[test]
+fn links_from_folder_to_folder_do_not_multiply() {
+    let dir = folder(&[("manifest.json", b"{}")]);
+    for level in 0..12 {
+        let here = dir.path().join(format!("d{level}"));
+        fs::create_dir(&here).unwrap();
+        for link in 0..10 {
+            symlink(format!("../d{}", level + 1), here.join(format!("l{link}"))).unwrap();
+        }
+    }
+    fs::create_dir(dir.path().join("d12")).unwrap();
+    assert_eq!(shown(dir.path()), ["there are more than 2000 files and folders"]);
+}
+
+#[test]
 fn what_is_no_plugin_folder_says_so() {
     let dir = folder(&[("a/init.lua", b"")]);
     assert!(shown(&dir.path().join("none"))[0].starts_with("cannot read the folder"));
@@ -115,7 +129,7 @@ fn what_is_no_plugin_folder_says_so() {
     assert!(shown(&dir.path().join("a"))[0].ends_with("has no manifest.json"));
     let made = std::process::Command::new("mkfifo").arg(dir.path().join("a/pipe")).status();
     if made.is_ok_and(|status| status.success()) {
-        assert_eq!(shown(&dir.path().join("a")), ["pipe: is neither a file nor a folder"]);
+        assert_eq!(shown(&dir.path().join("a"))[0], "pipe: is neither a file nor a folder");
     }
 }
 

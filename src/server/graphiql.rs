@@ -1,0 +1,62 @@
+//! GraphiQL, for browsers that open the GraphQL endpoint.
+
+use std::sync::LazyLock;
+
+use async_graphql::http::GraphiQLSource;
+use axum::http::header::{ACCEPT, CACHE_CONTROL};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{Html, IntoResponse, Response};
+
+/// The last release with the script bundle that the page loads. An exact version, because the page
+/// runs what the network delivers under it.
+const GRAPHIQL_VERSION: &str = "4.1.2";
+
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    GraphiQLSource::build()
+        .endpoint("/graphql")
+        .subscription_endpoint("/graphql")
+        .version(GRAPHIQL_VERSION)
+        .title("Moondock GraphiQL")
+        .finish()
+});
+
+/// Whether a GET request comes from a browser that wants a page rather than from a GraphQL client.
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    let accepts: Vec<&str> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .map(str::trim)
+        .collect();
+    let has = |media: &str| accepts.iter().any(|range| range.eq_ignore_ascii_case(media));
+    has("text/html") && !has("application/json") && !has("application/graphql-response+json")
+}
+
+/// The page. It loads GraphiQL's scripts from unpkg.com, so it needs the internet.
+pub fn page() -> Response {
+    let mut response = Html(PAGE.as_str()).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_the_page_and_clients_do_not() {
+        let accept = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(value));
+            wants_page(&headers)
+        };
+        assert!(accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        assert!(!accept("*/*"));
+        assert!(!accept("application/json, text/html"));
+        assert!(!accept("application/graphql-response+json"));
+        assert!(!wants_page(&HeaderMap::new()));
+        assert!(PAGE.contains("graphiql@4.1.2") && PAGE.contains("/graphql"));
+    }
+}
