@@ -33,6 +33,12 @@ pub struct Store {
     pools: sqlite::Pools,
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
 impl Store {
     /// Opens the database and applies the host's migrations. `sqlite:///path/to/file` is created if
     /// it is missing (its directory is not); `sqlite::memory:` is a new database that lives as long
