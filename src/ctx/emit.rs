@@ -5,7 +5,9 @@ use mlua::{LuaString, UserDataMethods, UserDataRegistry, Value};
 use super::Ctx;
 use crate::error::Error;
 use crate::events::{Event, MAX_DEPTH};
+use crate::extension::hooks::matches;
 use crate::lua::{Failure, bridge};
+use crate::plugin::generation::Generation;
 
 /// The longest name of an event, in bytes.
 const MAX_NAME: usize = 200;
@@ -20,7 +22,7 @@ pub fn register(registry: &mut UserDataRegistry<Ctx>) {
                 call.generation.plugin_id()
             )));
         }
-        check_namespace(&name, call.generation.plugin_id())?;
+        check_namespace(&name, &call.generation)?;
         if call.depth >= MAX_DEPTH {
             return Err(Failure::misuse(format!(
                 "ctx:emit: \"{name}\" was raised by a hook that {MAX_DEPTH} hooks in a row have led \
@@ -38,13 +40,25 @@ pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     });
 }
 
-/// The events of the host's own life cannot be forged.
-fn check_namespace(name: &str, plugin_id: &str) -> mlua::Result<()> {
-    let reserved = ["plugin:", "plugins:"].iter().any(|space| name.starts_with(space));
-    let own = name.strip_prefix(plugin_id).is_some_and(|rest| rest.starts_with(':'));
-    if reserved && !own {
-        let message = format!("the event \"{name}\" is the host's own");
-        return Err(Failure::new(Error::new("forbidden", message)).into_lua_error());
+/// A plugin raises its own events, and those of others that it was granted. The events of the
+/// host's own life cannot be forged.
+fn check_namespace(name: &str, generation: &Generation) -> mlua::Result<()> {
+    let plugin_id = generation.plugin_id();
+    if name.strip_prefix(plugin_id).is_some_and(|rest| rest.starts_with(':')) {
+        return Ok(());
     }
-    Ok(())
+    let reserved = ["plugin:", "plugins:"].iter().any(|space| name.starts_with(space));
+    let granted = generation.granted().events.iter().any(|pattern| matches(pattern, name));
+    if granted && !reserved {
+        return Ok(());
+    }
+    let message = if reserved {
+        format!("the event \"{name}\" is the host's own")
+    } else {
+        format!(
+            "the plugin may not raise \"{name}\": it is not one of its own events \
+             (\"{plugin_id}:…\"), and permissions.events with \"{name}\" is not granted"
+        )
+    };
+    Err(Failure::new(Error::new("forbidden", message)).into_lua_error())
 }

@@ -10,7 +10,7 @@ use mlua::{IntoLua, MultiValue};
 use tokio::sync::{Mutex, Notify};
 
 use super::loader::{self, Blueprint};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Permissions};
 use super::source::Source;
 use crate::ctx::{CallContext, Ctx};
 use crate::error::{Error, Problem};
@@ -113,6 +113,16 @@ impl Generation {
 
     pub fn manifest(&self) -> &Manifest {
         &self.blueprint.manifest
+    }
+
+    /// The manifest, to keep.
+    pub fn shared_manifest(&self) -> Arc<Manifest> {
+        Arc::clone(&self.blueprint.manifest)
+    }
+
+    /// What the plugin may do.
+    pub fn granted(&self) -> &Permissions {
+        &self.blueprint.granted
     }
 
     pub fn source(&self) -> &Source {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::generation::{Generation, GenerationHandle, LoadedVm};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Permissions};
 use super::source::Source;
 use crate::error::{Phase, Problem};
 use crate::extension::{ExtensionPoint, Loading};
@@ -31,6 +31,8 @@ pub struct Blueprint {
     pub manifest: Arc<Manifest>,
     pub source: Arc<Source>,
     pub time_limit: Duration,
+    /// What an administrator lets the plugin do.
+    pub granted: Permissions,
     modules: Arc<Modules>,
     memory: usize,
     points: Arc<[Arc<dyn ExtensionPoint>]>,
@@ -46,6 +48,7 @@ pub async fn load(
     folder: &str,
     source: Arc<Source>,
     number: u64,
+    granted: &Permissions,
     services: &Arc<Services>,
 ) -> Result<Arc<Generation>, Vec<Problem>> {
     let Some(text) = source.manifest() else {
@@ -70,6 +73,7 @@ pub async fn load(
         manifest: Arc::new(manifest),
         source,
         time_limit: Duration::from_millis(timeout_ms),
+        granted: granted.clone(),
         modules: Arc::new(modules),
         memory: usize::try_from(memory_mb << 20).unwrap_or(usize::MAX),
         points: Arc::clone(&services.points),

@@ -1,8 +1,15 @@
 //! The life of a plugin.
 
+pub mod admin;
 pub mod directory;
 pub mod generation;
+mod lifecycle;
 pub mod loader;
+pub mod manager;
 pub mod manifest;
+mod operations;
 pub mod source;
+mod startup;
+mod steps;
+pub mod watcher;
 pub mod world;

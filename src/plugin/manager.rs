@@ -1,0 +1,225 @@
+//! The manager: the only thing that changes plugins. It works through a queue, one operation at a
+//! time, whoever asks: the admin API, the command line, the watcher, start-up.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::directory::{Directory, PluginView};
+use super::operations::Operations;
+use crate::error::{Error, Result};
+use crate::services::Services;
+
+/// How many operations may wait.
+const QUEUE: usize = 1_024;
+
+type Job = Box<dyn for<'a> FnOnce(&'a mut Operations) -> BoxFuture<'a, ()> + Send>;
+
+/// How the manager treats plugins.
+#[derive(Debug, Clone)]
+pub struct ManagerOptions {
+    /// The folder of plugin folders.
+    pub plugins_dir: PathBuf,
+    /// For authors: new folders are installed, granted what they ask for, and activated.
+    pub automatic: bool,
+}
+
+/// Asks the manager for operations. Clones share the queue.
+#[derive(Clone)]
+pub struct Manager {
+    jobs: mpsc::Sender<Job>,
+    directory: Arc<Directory>,
+    /// Plugins whose files have changed since the manager last looked.
+    changed: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Manager {
+    /// Starts the manager's task. It ends when all handles are gone.
+    pub fn start(services: Arc<Services>, options: ManagerOptions) -> Manager {
+        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let directory = Arc::new(Directory::new(Arc::clone(&services.store)));
+        let mut operations = Operations::new(services, options, Arc::clone(&directory));
+        tokio::spawn(async move {
+            while let Some(job) = queue.recv().await {
+                job(&mut operations).await;
+            }
+        });
+        Manager { jobs, directory, changed: Arc::default() }
+    }
+
+    /// What is known about the plugins.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Runs an operation after those that were asked for before. It runs to its end even if the
+    /// caller stops waiting.
+    ///
+    /// # Errors
+    /// Those of the operation.
+    async fn run<T, F>(&self, operation: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Operations) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |operations| {
+            async move {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(operation(operations).await);
+            }
+            .boxed()
+        });
+        let stopped = || Error::unexpected("the plugin manager has stopped");
+        self.jobs.send(job).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Makes what the database says active active again. One broken plugin does not stop it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn start_plugins(&self) -> Result<()> {
+        self.run(|operations| operations.start().boxed()).await
+    }
+
+    /// Ends all generations, for shutdown. Records stay as they are.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub async fn stop_plugins(&self) -> Result<()> {
+        self.run(|operations| operations.stop().boxed()).await
+    }
+
+    /// Makes a record.
+    ///
+    /// # Errors
+    /// When the id is no plugin id, or has a record.
+    pub async fn create(&self, plugin_id: &str) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.create(&id).await }.boxed()).await
+    }
+
+    /// Installs a plugin; with `grant`, it is granted what it asks for.
+    ///
+    /// # Errors
+    /// When it has no folder, is installed already, or a step fails; then nothing has changed.
+    pub async fn install(&self, plugin_id: &str, grant: bool) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.install(&id, grant).await }.boxed())
+            .await
+    }
+
+    /// Activates a plugin; does nothing if it is active.
+    ///
+    /// # Errors
+    /// When it is not installed or a step fails; then nothing has changed.
+    pub async fn activate(&self, plugin_id: &str) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.activate(&id).await }.boxed()).await
+    }
+
+    /// Deactivates a plugin; does nothing if it is inactive. With `force`, the failure of its own
+    /// functions does not keep it active.
+    ///
+    /// # Errors
+    /// When active plugins depend on it, or a step fails; then nothing has changed.
+    pub async fn deactivate(&self, plugin_id: &str, force: bool) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.deactivate(&id, force).await }.boxed())
+            .await
+    }
+
+    /// Uninstalls a plugin, deactivating it first. With `force`, the failure of its own functions
+    /// does not keep it installed.
+    ///
+    /// # Errors
+    /// When it is not installed, or a step fails; then nothing has changed.
+    pub async fn uninstall(&self, plugin_id: &str, force: bool) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.uninstall(&id, force).await }.boxed())
+            .await
+    }
+
+    /// Uninstalls a plugin, removes its folder and its record.
+    ///
+    /// # Errors
+    /// When a step fails; then what was not done yet stays.
+    pub async fn delete(&self, plugin_id: &str) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.delete(&id).await }.boxed()).await
+    }
+
+    /// Gives a record that is not installed another plugin id.
+    ///
+    /// # Errors
+    /// When it is installed, or the id is taken or no plugin id.
+    pub async fn rename(&self, plugin_id: &str, new_id: &str) -> Result<PluginView> {
+        let (id, new_id) = (plugin_id.to_owned(), new_id.to_owned());
+        self.run(move |operations| async move { operations.rename(&id, &new_id).await }.boxed())
+            .await
+    }
+
+    /// Sets the record's `backup` flag.
+    ///
+    /// # Errors
+    /// When the plugin has no record.
+    pub async fn set_backup(&self, plugin_id: &str, backup: bool) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.set_backup(&id, backup).await }.boxed())
+            .await
+    }
+
+    /// Reads an active plugin's folder again and lets the new generation serve.
+    ///
+    /// # Errors
+    /// When it is not active, or the new generation does not load; then the old one goes on.
+    pub async fn reload(&self, plugin_id: &str) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.reload(&id).await }.boxed()).await
+    }
+
+    /// Replaces what a plugin is granted.
+    ///
+    /// # Errors
+    /// When the plugin has no record, or `permissions` are none.
+    pub async fn grant(&self, plugin_id: &str, permissions: serde_json::Value) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.grant(&id, permissions).await }.boxed())
+            .await
+    }
+
+    /// Notes that files of these plugins have changed. Changes that come while the manager is busy
+    /// are looked at together, once it is free.
+    pub async fn files_changed(&self, plugin_ids: impl IntoIterator<Item = String>) {
+        let was_empty = {
+            let mut changed = self.changed.lock();
+            let was_empty = changed.is_empty();
+            changed.extend(plugin_ids);
+            was_empty && !changed.is_empty()
+        };
+        if !was_empty {
+            // The operation that will look at them is waiting already.
+            return;
+        }
+        let changed = Arc::clone(&self.changed);
+        let looked = self.run(move |operations| {
+            async move {
+                let ids = std::mem::take(&mut *changed.lock());
+                for id in ids {
+                    operations.folder_changed(&id).await;
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        if let Err(error) = looked.await {
+            tracing::warn!("changed files were not looked at: {error}");
+        }
+    }
+}
