@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::plugins::{self, OwnedTables, PluginChanges, PluginFilter, RecordedError};
-use super::{DbErrorKind, Store};
+use super::{DbError, DbErrorKind, Store};
 use crate::error::{Phase, Problem};
 use crate::value::Value;
 
@@ -94,8 +94,8 @@ async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&url(&directory)).await.unwrap();
     let tx = store.begin().await.unwrap();
-    plugins::insert(&tx, "a").await.unwrap();
-    assert!(plugins::by_plugin_id(&tx, "a").await.unwrap().is_some());
+    plugins::insert(tx.session(), "a").await.unwrap();
+    assert!(plugins::by_plugin_id(tx.session(), "a").await.unwrap().is_some());
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_none());
     drop(tx);
     plugins::insert(&store.session(), "b").await.unwrap();
@@ -106,22 +106,34 @@ async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
 async fn a_finished_transaction_takes_no_more_statements() {
     let store = memory().await;
     let tx = store.begin().await.unwrap();
-    let clone = tx.clone();
+    let clone = tx.session().clone();
     plugins::insert(&clone, "a").await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(plugins::insert(&clone, "b").await.unwrap_err().message, "the transaction is over");
-    assert!(clone.commit().await.is_err());
-    clone.rollback().await.unwrap();
+    let over = |e: DbError| e.message == "the transaction is over";
+    assert!(over(plugins::insert(&clone, "b").await.unwrap_err()));
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
+
+    let tx = store.begin().await.unwrap();
+    plugins::insert(tx.session(), "c").await.unwrap();
+    tx.rollback().await.unwrap();
+    assert!(plugins::by_plugin_id(&store.session(), "c").await.unwrap().is_none());
+
+    // A forgotten session does not keep the writer.
+    let tx = store.begin().await.unwrap();
+    let forgotten = tx.session().clone();
+    plugins::insert(&forgotten, "d").await.unwrap();
+    drop(tx);
+    assert!(plugins::by_plugin_id(&store.session(), "d").await.unwrap().is_none());
+    assert!(over(plugins::insert(&forgotten, "d").await.unwrap_err()));
 }
 
 #[tokio::test]
 async fn a_failed_statement_leaves_the_transaction_usable() {
     let store = memory().await;
     let tx = store.begin().await.unwrap();
-    plugins::insert(&tx, "a").await.unwrap();
-    plugins::insert(&tx, "a").await.unwrap_err();
-    plugins::insert(&tx, "b").await.unwrap();
+    plugins::insert(tx.session(), "a").await.unwrap();
+    plugins::insert(tx.session(), "a").await.unwrap_err();
+    plugins::insert(tx.session(), "b").await.unwrap();
     tx.commit().await.unwrap();
     let all = plugins::list(&store.session(), &PluginFilter::default()).await.unwrap();
     assert_eq!(all.len(), 2);
@@ -166,4 +178,16 @@ async fn an_unusable_url_is_one_clear_line() {
         .unwrap();
     let error = Store::open(&format!("sqlite://{}", text.display())).await.err().unwrap();
     assert!(error.message.contains("not a database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_may_have_any_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("100% #1?mode=memory 'é'.db");
+    let store = Store::open_file(&path).await.unwrap();
+    plugins::insert(&store.session(), "a").await.unwrap();
+    store.close().await;
+    assert!(path.metadata().unwrap().len() > 0);
+    let store = Store::open_file(&path).await.unwrap();
+    assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
 }

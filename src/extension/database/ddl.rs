@@ -92,6 +92,9 @@ fn create_table(set: &TableSet, table: &Table) -> Result<Statement, DbError> {
         let target = &set.tables[key.table];
         let action = match key.on_delete {
             OnDelete::NoAction => ForeignKeyAction::NoAction,
+            // RESTRICT within one table would keep even a statement that deletes all rows, and so
+            // the DROP of the table, from succeeding; NO ACTION looks when the statement is done.
+            OnDelete::Restrict if target.name == table.name => ForeignKeyAction::NoAction,
             OnDelete::Restrict => ForeignKeyAction::Restrict,
             OnDelete::Cascade => ForeignKeyAction::Cascade,
             OnDelete::SetNull => ForeignKeyAction::SetNull,

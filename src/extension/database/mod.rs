@@ -11,6 +11,7 @@ pub mod declare;
 mod errors;
 mod model;
 mod names;
+mod pattern;
 mod query;
 mod references;
 mod tables;
