@@ -165,7 +165,8 @@ fn add_column(
     Ok(())
 }
 
-fn storage(column: &Column) -> &'static str {
+/// The type that the column has in SQLite.
+pub(super) fn storage(column: &Column) -> &'static str {
     match column.ty {
         ColumnType::Serial | ColumnType::BigSerial => "INTEGER",
         // As a primary key, INTEGER would number rows by itself; INT does not.

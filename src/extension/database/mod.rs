@@ -8,6 +8,7 @@ mod check;
 mod convert;
 pub mod ddl;
 pub mod declare;
+mod drift;
 mod errors;
 mod model;
 mod names;
@@ -18,6 +19,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use drift::differences;
 pub use model::{
     Column, ColumnDef, ColumnType, Default, EnumDef, ForeignKey, Index, IndexDef, OnDelete, Place,
     RelationDef, Table, TableDef, TableSet,

@@ -176,3 +176,13 @@ fn hand_made_values_are_checked_too() {
     let found = problems(json!({ "kind": "enum", "name": "e", "values": [1] }));
     assert_eq!(found, ["\"x\": values: expected a string, found integer"]);
 }
+
+#[test]
+fn the_type_stub_is_valid_and_complete() {
+    let stub = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua-stdlib/table.d.luau"));
+    Lua::new().load(stub).into_function().unwrap();
+    let functions = ColumnType::NAMES.iter().map(|(name, _)| *name);
+    for name in functions.chain(["enum", "table", "enumType", "relation"]) {
+        assert!(stub.contains(&format!("\t{name}: (")), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Tables are created and dropped whole or not at all, and never over another's.
 
 use super::*;
+use crate::extension::database::differences;
 use crate::store::plugins::{self, PluginChanges};
 use crate::store::{DbErrorKind, Statement};
 use ColumnType as T;
@@ -150,4 +151,38 @@ async fn defaults_and_checks_are_in_the_database_too() {
         }
     }
     assert_eq!(tables.update(&db.session, "t", &other, &map(json!({ "id": 2 }))).await, Ok(1));
+}
+
+#[tokio::test]
+async fn changed_declarations_are_noticed() {
+    let db = database().await;
+    let one = |columns: &[(&str, ColumnType, &str)]| {
+        TableSet::new("p", vec![table("t", columns)], vec![], vec![]).unwrap()
+    };
+    let set = one(&[
+        ("id", T::Serial, "primaryKey"),
+        ("name", T::Text, "notNull"),
+        ("n", T::Integer, ""),
+        ("old", T::Text, ""),
+    ]);
+    let missing = differences(&db.session, &set).await.unwrap();
+    assert_eq!(missing, ["table t is not in the database"]);
+    db.create(&set).await.unwrap();
+    assert_eq!(differences(&db.session, &set).await, Ok(vec![]));
+    let changed = one(&[
+        ("id", T::Integer, ""),
+        ("name", T::Text, ""),
+        ("n", T::Real, ""),
+        ("newOne", T::Text, ""),
+    ]);
+    assert_eq!(
+        differences(&db.session, &changed).await.unwrap(),
+        [
+            "t.id has another type in the database (INTEGER)",
+            "t.name must not be NULL in the database",
+            "t.n has another type in the database (INT)",
+            "t.newOne is not in the database",
+            "t: the database has a column old more",
+        ]
+    );
 }
