@@ -191,3 +191,38 @@ async fn a_file_may_have_any_name() {
     let store = Store::open_file(&path).await.unwrap();
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
 }
+
+/// A call that runs into its deadline is dropped wherever it waits: for the writer, in BEGIN, in a
+/// statement, in COMMIT. The writer must come out of it usable and outside of any transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_cancelled_anywhere_leave_no_open_transaction() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let tasks = (0..400_u64).map(|i| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let work = async {
+                let tx = store.begin().await?;
+                plugins::insert(tx.session(), &format!("a{i}")).await?;
+                plugins::insert(tx.session(), &format!("b{i}")).await?;
+                tx.commit().await
+            };
+            tokio::time::timeout(std::time::Duration::from_micros(i * 40), work).await
+        })
+    });
+    let mut finished = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        if let Ok(result) = task.await.unwrap() {
+            result.unwrap();
+            finished += 1;
+        }
+    }
+    plugins::insert(&store.session(), "after").await.unwrap();
+    // A second process, as it were, sees only what is committed.
+    let other = Store::open(&url(&directory)).await.unwrap();
+    assert!(plugins::by_plugin_id(&other.session(), "after").await.unwrap().is_some());
+    let all = plugins::list(&other.session(), &PluginFilter::default()).await.unwrap();
+    let count = |letter: &str| all.iter().filter(|r| r.plugin_id.starts_with(letter)).count();
+    assert_eq!(count("a") - 1, count("b"), "\"after\" begins with an a too");
+    assert!(count("b") >= finished);
+}
