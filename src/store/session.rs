@@ -51,7 +51,7 @@ impl Statement {
 }
 
 /// The driver's transaction; rolls back when dropped.
-type Begun = sqlx::Transaction<'static, Sqlite>;
+pub(super) type Begun = sqlx::Transaction<'static, Sqlite>;
 
 /// A write transaction, owned by whoever began it. It holds the one writer from its beginning on, so
 /// its owner must not wait for a write outside of it.
@@ -65,9 +65,7 @@ pub struct Transaction {
 
 impl Transaction {
     pub(super) async fn begin(store: &Store) -> Result<Self, DbError> {
-        // IMMEDIATE takes the write lock now: a transaction that reads first and writes later could
-        // otherwise fail in the middle because another process wrote in between.
-        let begun = store.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let begun = sqlite::begin(&store.pools.writer).await?;
         let shared = Arc::new(Mutex::new(Some(begun)));
         let session = Session { target: Target::Transaction(Arc::downgrade(&shared)) };
         Ok(Transaction { shared, session })

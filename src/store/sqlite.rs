@@ -13,7 +13,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as 
 
 use super::decimal;
 use super::error::{DbError, DbErrorKind};
-use super::session::{Cell, Statement};
+use super::session::{Begun, Cell, Statement};
 use crate::error::{Error, Result};
 
 /// The collation of decimal columns. A program that opens the file by itself can read them, but
@@ -135,6 +135,22 @@ fn cannot_open(path: &Path, error: sqlx::Error) -> Error {
         other => other.to_string(),
     };
     Error::unexpected(format!("database {}: cannot open: {reason}", path.display()))
+}
+
+/// Begins a write transaction.
+pub(super) async fn begin(writer: &SqlitePool) -> Result<Begun, DbError> {
+    // IMMEDIATE takes the write lock now: a transaction that reads first and writes later could
+    // otherwise fail in the middle because another process wrote in between.
+    const BEGIN: &str = "BEGIN IMMEDIATE";
+    match writer.begin_with(BEGIN).await {
+        // When SQLite rolls back by itself, as on a full disk, the driver's own ROLLBACK fails and
+        // it goes on counting a transaction that is over. Only a new connection counts right.
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            Ok(writer.begin_with(BEGIN).await?)
+        }
+        begun => Ok(begun?),
+    }
 }
 
 /// Runs a statement and gives its rows.

@@ -226,3 +226,35 @@ async fn calls_cancelled_anywhere_leave_no_open_transaction() {
     assert_eq!(count("a") - 1, count("b"), "\"after\" begins with an a too");
     assert!(count("b") >= finished);
 }
+
+/// SQLite itself rolls back on a full disk. The session must notice, and the writer must stay usable.
+#[tokio::test]
+async fn a_full_disk_ends_the_transaction_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let full = "PRAGMA max_page_count = 20";
+    sqlx::query(full).execute(&store.pools.writer).await.unwrap();
+    let tx = store.begin().await.unwrap();
+    let record = plugins::insert(tx.session(), "first").await.unwrap();
+    let long = PluginChanges {
+        config: Some(Some(Value::from("x".repeat(1 << 20)))),
+        ..PluginChanges::default()
+    };
+    let error = plugins::update(tx.session(), &record.id, long).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (DbErrorKind::Internal, "database or disk is full")
+    );
+    let after = plugins::insert(tx.session(), "second").await.unwrap_err();
+    assert_eq!(after.message, "the transaction is over");
+    assert!(tx.commit().await.is_err());
+
+    for plugin_id in ["third", "fourth"] {
+        let tx = store.begin().await.unwrap();
+        plugins::insert(tx.session(), plugin_id).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let all = plugins::list(&store.session(), &PluginFilter::default()).await.unwrap();
+    let ids: Vec<&str> = all.iter().map(|r| r.plugin_id.as_str()).collect();
+    assert_eq!(ids, ["fourth", "third"]);
+}
