@@ -14,7 +14,7 @@ use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, code};
 use crate::events::Event;
 use crate::extension::{Conflict, script_problem};
-use crate::store::Session;
+use crate::store::{Session, Transaction};
 use crate::value::{Map, Value};
 
 /// A lifecycle function and the phase that its failure belongs to.
@@ -52,14 +52,19 @@ impl Function {
 }
 
 /// A transaction that a step runs in, and the events to emit once it has committed.
-pub struct Transaction {
-    pub session: Session,
+pub struct StepTransaction {
+    inner: Transaction,
     held: Arc<Mutex<Vec<Event>>>,
 }
 
-impl Transaction {
-    pub fn new(session: Session) -> Self {
-        Transaction { session, held: Arc::default() }
+impl StepTransaction {
+    pub fn new(inner: Transaction) -> Self {
+        StepTransaction { inner, held: Arc::default() }
+    }
+
+    /// For statements inside the transaction.
+    pub fn session(&self) -> &Session {
+        self.inner.session()
     }
 
     /// Commits, and gives the events that the plugin has raised meanwhile.
@@ -67,7 +72,7 @@ impl Transaction {
     /// # Errors
     /// When the database cannot commit; then nothing has happened.
     pub async fn commit(self) -> Result<Vec<Event>, Error> {
-        self.session.commit().await?;
+        self.inner.commit().await?;
         Ok(std::mem::take(&mut *self.held.lock()))
     }
 }
@@ -76,7 +81,7 @@ impl Transaction {
 pub async fn call(
     generation: &Arc<Generation>,
     function: Function,
-    transaction: Option<&Transaction>,
+    transaction: Option<&StepTransaction>,
 ) -> Result<(), Vec<Problem>> {
     let key = lifecycle_key(function.name());
     if !generation.has_handler(&key) {
@@ -84,7 +89,7 @@ pub async fn call(
     }
     let mut context = CallContext::of(generation, Instant::now() + generation.time_limit());
     if let Some(transaction) = transaction {
-        context = context.in_transaction(&transaction.session, &transaction.held);
+        context = context.in_transaction(transaction.session(), &transaction.held);
     }
     generation.call(&key, &[], context).await.map(drop).map_err(|script| {
         let mut problem = script_problem(function.phase(), &script, &generation.manifest().main);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::directory::{Directory, PluginView, granted};
 use super::generation::Generation;
-use super::lifecycle::{self, Function, Transaction, event, failed, forbidden, problem_of};
+use super::lifecycle::{self, Function, StepTransaction, event, failed, forbidden, problem_of};
 use super::loader;
 use super::manager::ManagerOptions;
 use super::manifest::{Manifest, Permissions, is_plugin_id};
@@ -141,8 +141,8 @@ impl Operations {
         let generation = self.load(plugin_id, &Permissions::default()).await?;
         let manifest = generation.manifest();
         let store = &self.services.store;
-        let transaction = Transaction::new(store.begin().await.map_err(database)?);
-        let session = &transaction.session;
+        let transaction = StepTransaction::new(store.begin().await.map_err(database)?);
+        let session = transaction.session();
         // From here on, whatever fails drops the transaction, which takes everything back; so does
         // the death of the process.
         let record = match plugins::by_plugin_id(session, plugin_id).await.map_err(database)? {
@@ -248,11 +248,11 @@ impl Operations {
     /// Makes what this version needs beyond the installed one.
     async fn upgrade(&self, generation: &Arc<Generation>) -> Result<(), Vec<Problem>> {
         let activate = |error: Error| problem_of(Phase::Activate, &error);
-        let session = self.services.store.begin().await.map_err(|error| activate(error.into()))?;
+        let begun = self.services.store.begin().await.map_err(|error| activate(error.into()))?;
         for point in self.services.points.iter() {
-            point.upgrade(generation, &session).await.map_err(activate)?;
+            point.upgrade(generation, begun.session()).await.map_err(activate)?;
         }
-        session.commit().await.map_err(|error| activate(error.into()))
+        begun.commit().await.map_err(|error| activate(error.into()))
     }
 
     /// `onLoad` and `onActivate` of a generation that is about to serve.
@@ -401,7 +401,7 @@ impl Operations {
         let uninstall = |error: Error| problem_of(Phase::Uninstall, &error);
         let database = |error: crate::store::DbError| uninstall(error.into());
         let session = self.services.store.begin().await.map_err(database)?;
-        let transaction = Transaction::new(session);
+        let transaction = StepTransaction::new(session);
         match self.load(plugin_id, &granted(record)).await {
             Ok(generation) => {
                 let called =
@@ -419,7 +419,7 @@ impl Operations {
             }
         }
         for point in self.services.points.iter().rev() {
-            point.uninstall(plugin_id, &transaction.session).await.map_err(uninstall)?;
+            point.uninstall(plugin_id, transaction.session()).await.map_err(uninstall)?;
         }
         let changes = PluginChanges {
             is_installed: Some(false),
@@ -429,7 +429,7 @@ impl Operations {
             last_errors: Some(Vec::new()),
             ..Default::default()
         };
-        plugins::update(&transaction.session, &record.id, changes).await.map_err(database)?;
+        plugins::update(transaction.session(), &record.id, changes).await.map_err(database)?;
         transaction.commit().await.map_err(uninstall)
     }
 

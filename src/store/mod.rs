@@ -17,18 +17,22 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sea_query::Query;
 
 pub use decimal::{MAX_DIGITS as MAX_DECIMAL_DIGITS, normalize as normalize_decimal};
 pub use error::{DbError, DbErrorKind};
-pub use session::{Cell, Session, Statement};
+pub use session::{Cell, Session, Statement, Transaction};
 pub use sqlite::{DECIMAL_COLLATION, MAX_BOUND_VALUES};
 
 use crate::error::{Error, Result};
 
 /// The open database.
+///
+/// In memory there is one connection for everything, so a transaction there keeps even readers
+/// waiting; with a file it does not.
 pub struct Store {
     pools: sqlite::Pools,
 }
@@ -62,7 +66,14 @@ impl Store {
                 ));
             }
         }
-        Ok(Arc::new(Store { pools: sqlite::open(url).await? }))
+        Ok(Arc::new(Store {
+            pools: sqlite::open(sqlite::Location::of_url(url).map_err(Error::unexpected)?).await?,
+        }))
+    }
+
+    /// Opens the SQLite file at `path`, as [`Store::open`] does; no character is special in it.
+    pub async fn open_file(path: &Path) -> Result<Arc<Store>> {
+        Ok(Arc::new(Store { pools: sqlite::open(sqlite::Location::of_file(path)).await? }))
     }
 
     /// A session in which every statement is a transaction by itself.
@@ -70,14 +81,12 @@ impl Store {
         Session::auto(self.clone())
     }
 
-    /// Begins a write transaction, waiting for the one writer, and holds the writer until the
-    /// session ends: whoever has it must not wait for a write outside of it. It ends with
-    /// [`Session::commit`]; without that it is rolled back.
+    /// Begins a write transaction, waiting for the one writer.
     ///
     /// # Errors
     /// `busy` when the writer does not become free in time.
-    pub async fn begin(&self) -> Result<Session, DbError> {
-        Ok(Session::transaction(session::WriteTx::begin(self).await?))
+    pub async fn begin(&self) -> Result<Transaction, DbError> {
+        Transaction::begin(self).await
     }
 
     /// Whether the database answers.

@@ -1,7 +1,7 @@
 //! Where statements run: by themselves, or inside a transaction.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sea_query::{QueryStatementWriter, SchemaStatementBuilder, SqliteQueryBuilder};
 use sqlx::Sqlite;
@@ -51,31 +51,53 @@ impl Statement {
     }
 }
 
-/// A write transaction. It holds the one writer from its beginning on, so whoever has one must not
-/// wait for a write outside of it. Dropped without [`WriteTx::commit`] it is rolled back.
-pub(super) struct WriteTx {
-    inner: sqlx::Transaction<'static, Sqlite>,
+/// The driver's transaction; rolls back when dropped.
+pub(super) type Begun = sqlx::Transaction<'static, Sqlite>;
+
+/// A write transaction, owned by whoever began it. It holds the one writer from its beginning on, so
+/// its owner must not wait for a write outside of it.
+///
+/// Dropped without [`Transaction::commit`] it is rolled back, even if clones of its session live on
+/// (in a Lua VM, say): they only borrow it.
+pub struct Transaction {
+    shared: Arc<Mutex<Option<Begun>>>,
+    session: Session,
 }
 
-impl WriteTx {
+impl Transaction {
     pub(super) async fn begin(store: &Store) -> Result<Self, DbError> {
-        // IMMEDIATE takes the write lock now: a transaction that reads first and writes later could
-        // otherwise fail in the middle because another process wrote in between.
-        let inner = store.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(WriteTx { inner })
+        let begun = sqlite::begin(&store.pools.writer).await?;
+        let shared = Arc::new(Mutex::new(Some(begun)));
+        let session = Session { target: Target::Transaction(Arc::downgrade(&shared)) };
+        Ok(Transaction { shared, session })
     }
 
-    async fn commit(self) -> Result<(), DbError> {
-        Ok(self.inner.commit().await?)
+    /// A session inside this transaction; clones of it are too.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
-    async fn rollback(self) -> Result<(), DbError> {
-        Ok(self.inner.rollback().await?)
+    /// Waits for a running statement and commits. The session and all its clones are over.
+    ///
+    /// # Errors
+    /// When the database has rolled back already (on a full disk, say) or cannot commit; then nothing
+    /// of the transaction remains.
+    pub async fn commit(self) -> Result<(), DbError> {
+        let begun = self.shared.lock().await.take().ok_or_else(over)?;
+        Ok(begun.commit().await?)
+    }
+
+    /// Waits for a running statement and rolls back. Unlike dropping, it returns when that is done.
+    pub async fn rollback(self) -> Result<(), DbError> {
+        match self.shared.lock().await.take() {
+            Some(begun) => Ok(begun.rollback().await?),
+            None => Ok(()),
+        }
     }
 }
 
-/// Runs statements. Clones share the transaction, if there is one; statements of one transaction
-/// run one after another.
+/// Runs statements, each by itself or all inside a transaction. Cloning is cheap, and clones share
+/// the transaction; its statements run one after another.
 #[derive(Clone)]
 pub struct Session {
     target: Target,
@@ -84,7 +106,7 @@ pub struct Session {
 #[derive(Clone)]
 enum Target {
     Auto(Arc<Store>),
-    Transaction(Arc<Mutex<Option<WriteTx>>>),
+    Transaction(Weak<Mutex<Option<Begun>>>),
 }
 
 impl fmt::Debug for Session {
@@ -99,38 +121,9 @@ impl Session {
         Session { target: Target::Auto(store) }
     }
 
-    /// A session inside a transaction. It is over after [`Session::commit`], [`Session::rollback`]
-    /// or when the last clone is dropped, which rolls back.
-    pub(super) fn transaction(tx: WriteTx) -> Self {
-        Session { target: Target::Transaction(Arc::new(Mutex::new(Some(tx)))) }
-    }
-
     /// Whether this session is inside a transaction.
     pub fn is_transaction(&self) -> bool {
         matches!(self.target, Target::Transaction(_))
-    }
-
-    /// Commits. The session and all its clones are over; outside a transaction it does nothing.
-    ///
-    /// # Errors
-    /// When the transaction is over already, or the database cannot commit (then it is rolled back).
-    pub async fn commit(&self) -> Result<(), DbError> {
-        match &self.target {
-            Target::Auto(_) => Ok(()),
-            Target::Transaction(tx) => tx.lock().await.take().ok_or_else(over)?.commit().await,
-        }
-    }
-
-    /// Rolls back. The session and all its clones are over; rolling back twice, or outside a
-    /// transaction, does nothing.
-    pub async fn rollback(&self) -> Result<(), DbError> {
-        match &self.target {
-            Target::Auto(_) => Ok(()),
-            Target::Transaction(tx) => match tx.lock().await.take() {
-                Some(tx) => tx.rollback().await,
-                None => Ok(()),
-            },
-        }
     }
 
     /// Runs a statement and gives its rows.
@@ -143,9 +136,10 @@ impl Session {
                 sqlite::fetch(&mut connection, statement).await
             }
             Target::Transaction(shared) => {
+                let shared = shared.upgrade().ok_or_else(over)?;
                 let mut slot = shared.lock().await;
-                let tx = slot.as_mut().ok_or_else(over)?;
-                let result = sqlite::fetch(&mut tx.inner, statement).await;
+                let begun = slot.as_mut().ok_or_else(over)?;
+                let result = sqlite::fetch(begun, statement).await;
                 end_if_rolled_back(&mut slot, &result);
                 result
             }
@@ -160,9 +154,10 @@ impl Session {
                 sqlite::execute(&mut connection, statement).await
             }
             Target::Transaction(shared) => {
+                let shared = shared.upgrade().ok_or_else(over)?;
                 let mut slot = shared.lock().await;
-                let tx = slot.as_mut().ok_or_else(over)?;
-                let result = sqlite::execute(&mut tx.inner, statement).await;
+                let begun = slot.as_mut().ok_or_else(over)?;
+                let result = sqlite::execute(begun, statement).await;
                 end_if_rolled_back(&mut slot, &result);
                 result
             }
@@ -172,7 +167,7 @@ impl Session {
 
 /// After a full disk and the like SQLite has rolled back by itself; a further statement would then
 /// run outside of any transaction. So the session ends here.
-fn end_if_rolled_back<T>(slot: &mut Option<WriteTx>, result: &Result<T, DbError>) {
+fn end_if_rolled_back<T>(slot: &mut Option<Begun>, result: &Result<T, DbError>) {
     if result.as_ref().is_err_and(|e| e.ends_transaction) {
         *slot = None;
     }

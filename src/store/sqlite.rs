@@ -13,7 +13,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as 
 
 use super::decimal;
 use super::error::{DbError, DbErrorKind};
-use super::session::{Cell, Statement};
+use super::session::{Begun, Cell, Statement};
 use crate::error::{Error, Result};
 
 /// The collation of decimal columns. A program that opens the file by itself can read them, but
@@ -35,11 +35,31 @@ pub(super) struct Pools {
     pub readers: SqlitePool,
 }
 
-/// Opens the database that `url` names and applies the host's migrations.
-pub(super) async fn open(url: &str) -> Result<Pools> {
-    let options = SqliteConnectOptions::from_str(url)
-        .map_err(|e| Error::unexpected(format!("database URL {url:?}: {e}")))?;
-    let in_memory = is_in_memory(url);
+/// Where a database is.
+pub(super) enum Location {
+    Memory(SqliteConnectOptions),
+    File(SqliteConnectOptions),
+}
+
+impl Location {
+    pub fn of_url(url: &str) -> Result<Self, String> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|e| format!("database URL {url:?}: {e}"))?;
+        Ok(if is_in_memory(url) { Location::Memory(options) } else { Location::File(options) })
+    }
+
+    pub fn of_file(path: &Path) -> Self {
+        Location::File(SqliteConnectOptions::new().filename(path))
+    }
+}
+
+/// Opens the database and applies the host's migrations.
+pub(super) async fn open(location: Location) -> Result<Pools> {
+    let (options, in_memory) = match location {
+        Location::Memory(options) => (options, true),
+        Location::File(options) => (options, false),
+    };
+    let path = options.get_filename().to_owned();
     let options = options
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
@@ -61,8 +81,7 @@ pub(super) async fn open(url: &str) -> Result<Pools> {
         let one = one.map_err(|e| Error::unexpected(format!("in-memory database: {e}")))?;
         Pools { writer: one.clone(), readers: one }
     } else {
-        let path = options.get_filename().to_owned();
-        check_directory(&path)?;
+        check_directory(&path).map_err(Error::unexpected)?;
         let options =
             options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
         let writer = pool
@@ -76,10 +95,9 @@ pub(super) async fn open(url: &str) -> Result<Pools> {
             .connect_lazy_with(options.pragma("query_only", "on").create_if_missing(false));
         Pools { writer, readers }
     };
-    sqlx::migrate!("migrations/sqlite")
-        .run(&pools.writer)
-        .await
-        .map_err(|e| Error::unexpected(format!("database {url:?}: cannot migrate: {e}")))?;
+    sqlx::migrate!("migrations/sqlite").run(&pools.writer).await.map_err(|e| {
+        Error::unexpected(format!("database {}: cannot migrate: {e}", path.display()))
+    })?;
     Ok(pools)
 }
 
@@ -90,26 +108,24 @@ fn is_in_memory(url: &str) -> bool {
 }
 
 /// Refuses what SQLite would only answer with "unable to open database file".
-fn check_directory(path: &Path) -> Result<()> {
+fn check_directory(path: &Path) -> Result<(), String> {
     if path.as_os_str().is_empty() {
-        return Err(Error::unexpected(
-            "database URL: no file is named; write sqlite:///path/to/file",
-        ));
+        return Err("database URL: no file is named; write sqlite:///path/to/file".to_owned());
     }
     if path.is_dir() {
         let message = format!("database {}: is a directory, not a file", path.display());
-        return Err(Error::unexpected(message));
+        return Err(message);
     }
     let Some(directory) = path.parent().filter(|p| !p.as_os_str().is_empty()) else {
         return Ok(());
     };
     match std::fs::read_dir(directory) {
         Ok(_) => Ok(()),
-        Err(e) => Err(Error::unexpected(format!(
+        Err(e) => Err(format!(
             "database {}: cannot use the directory {}: {e}",
             path.display(),
             directory.display()
-        ))),
+        )),
     }
 }
 
@@ -119,6 +135,22 @@ fn cannot_open(path: &Path, error: sqlx::Error) -> Error {
         other => other.to_string(),
     };
     Error::unexpected(format!("database {}: cannot open: {reason}", path.display()))
+}
+
+/// Begins a write transaction.
+pub(super) async fn begin(writer: &SqlitePool) -> Result<Begun, DbError> {
+    // IMMEDIATE takes the write lock now: a transaction that reads first and writes later could
+    // otherwise fail in the middle because another process wrote in between.
+    const BEGIN: &str = "BEGIN IMMEDIATE";
+    match writer.begin_with(BEGIN).await {
+        // When SQLite rolls back by itself, as on a full disk, the driver's own ROLLBACK fails and
+        // it goes on counting a transaction that is over. Only a new connection counts right.
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            Ok(writer.begin_with(BEGIN).await?)
+        }
+        begun => Ok(begun?),
+    }
 }
 
 /// Runs a statement and gives its rows.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::plugins::{self, OwnedTables, PluginChanges, PluginFilter, RecordedError};
-use super::{DbErrorKind, Store};
+use super::{DbError, DbErrorKind, Store};
 use crate::error::{Phase, Problem};
 use crate::value::Value;
 
@@ -94,8 +94,8 @@ async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&url(&directory)).await.unwrap();
     let tx = store.begin().await.unwrap();
-    plugins::insert(&tx, "a").await.unwrap();
-    assert!(plugins::by_plugin_id(&tx, "a").await.unwrap().is_some());
+    plugins::insert(tx.session(), "a").await.unwrap();
+    assert!(plugins::by_plugin_id(tx.session(), "a").await.unwrap().is_some());
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_none());
     drop(tx);
     plugins::insert(&store.session(), "b").await.unwrap();
@@ -106,22 +106,34 @@ async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
 async fn a_finished_transaction_takes_no_more_statements() {
     let store = memory().await;
     let tx = store.begin().await.unwrap();
-    let clone = tx.clone();
+    let clone = tx.session().clone();
     plugins::insert(&clone, "a").await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(plugins::insert(&clone, "b").await.unwrap_err().message, "the transaction is over");
-    assert!(clone.commit().await.is_err());
-    clone.rollback().await.unwrap();
+    let over = |e: DbError| e.message == "the transaction is over";
+    assert!(over(plugins::insert(&clone, "b").await.unwrap_err()));
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
+
+    let tx = store.begin().await.unwrap();
+    plugins::insert(tx.session(), "c").await.unwrap();
+    tx.rollback().await.unwrap();
+    assert!(plugins::by_plugin_id(&store.session(), "c").await.unwrap().is_none());
+
+    // A forgotten session does not keep the writer.
+    let tx = store.begin().await.unwrap();
+    let forgotten = tx.session().clone();
+    plugins::insert(&forgotten, "d").await.unwrap();
+    drop(tx);
+    assert!(plugins::by_plugin_id(&store.session(), "d").await.unwrap().is_none());
+    assert!(over(plugins::insert(&forgotten, "d").await.unwrap_err()));
 }
 
 #[tokio::test]
 async fn a_failed_statement_leaves_the_transaction_usable() {
     let store = memory().await;
     let tx = store.begin().await.unwrap();
-    plugins::insert(&tx, "a").await.unwrap();
-    plugins::insert(&tx, "a").await.unwrap_err();
-    plugins::insert(&tx, "b").await.unwrap();
+    plugins::insert(tx.session(), "a").await.unwrap();
+    plugins::insert(tx.session(), "a").await.unwrap_err();
+    plugins::insert(tx.session(), "b").await.unwrap();
     tx.commit().await.unwrap();
     let all = plugins::list(&store.session(), &PluginFilter::default()).await.unwrap();
     assert_eq!(all.len(), 2);
@@ -166,4 +178,83 @@ async fn an_unusable_url_is_one_clear_line() {
         .unwrap();
     let error = Store::open(&format!("sqlite://{}", text.display())).await.err().unwrap();
     assert!(error.message.contains("not a database"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_may_have_any_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("100% #1?mode=memory 'é'.db");
+    let store = Store::open_file(&path).await.unwrap();
+    plugins::insert(&store.session(), "a").await.unwrap();
+    store.close().await;
+    assert!(path.metadata().unwrap().len() > 0);
+    let store = Store::open_file(&path).await.unwrap();
+    assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
+}
+
+/// A call that runs into its deadline is dropped wherever it waits: for the writer, in BEGIN, in a
+/// statement, in COMMIT. The writer must come out of it usable and outside of any transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_cancelled_anywhere_leave_no_open_transaction() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let tasks = (0..400_u64).map(|i| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let work = async {
+                let tx = store.begin().await?;
+                plugins::insert(tx.session(), &format!("a{i}")).await?;
+                plugins::insert(tx.session(), &format!("b{i}")).await?;
+                tx.commit().await
+            };
+            tokio::time::timeout(std::time::Duration::from_micros(i * 40), work).await
+        })
+    });
+    let mut finished = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        if let Ok(result) = task.await.unwrap() {
+            result.unwrap();
+            finished += 1;
+        }
+    }
+    plugins::insert(&store.session(), "after").await.unwrap();
+    // A second process, as it were, sees only what is committed.
+    let other = Store::open(&url(&directory)).await.unwrap();
+    assert!(plugins::by_plugin_id(&other.session(), "after").await.unwrap().is_some());
+    let all = plugins::list(&other.session(), &PluginFilter::default()).await.unwrap();
+    let count = |letter: &str| all.iter().filter(|r| r.plugin_id.starts_with(letter)).count();
+    assert_eq!(count("a") - 1, count("b"), "\"after\" begins with an a too");
+    assert!(count("b") >= finished);
+}
+
+/// SQLite itself rolls back on a full disk. The session must notice, and the writer must stay usable.
+#[tokio::test]
+async fn a_full_disk_ends_the_transaction_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&url(&directory)).await.unwrap();
+    let full = "PRAGMA max_page_count = 20";
+    sqlx::query(full).execute(&store.pools.writer).await.unwrap();
+    let tx = store.begin().await.unwrap();
+    let record = plugins::insert(tx.session(), "first").await.unwrap();
+    let long = PluginChanges {
+        config: Some(Some(Value::from("x".repeat(1 << 20)))),
+        ..PluginChanges::default()
+    };
+    let error = plugins::update(tx.session(), &record.id, long).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (DbErrorKind::Internal, "database or disk is full")
+    );
+    let after = plugins::insert(tx.session(), "second").await.unwrap_err();
+    assert_eq!(after.message, "the transaction is over");
+    assert!(tx.commit().await.is_err());
+
+    for plugin_id in ["third", "fourth"] {
+        let tx = store.begin().await.unwrap();
+        plugins::insert(tx.session(), plugin_id).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let all = plugins::list(&store.session(), &PluginFilter::default()).await.unwrap();
+    let ids: Vec<&str> = all.iter().map(|r| r.plugin_id.as_str()).collect();
+    assert_eq!(ids, ["fourth", "third"]);
 }

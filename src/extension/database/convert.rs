@@ -25,6 +25,9 @@ use super::model::{Column, ColumnType};
 use crate::store::{Cell, DbError, DbErrorKind, MAX_DECIMAL_DIGITS, normalize_decimal};
 use crate::value::{MAX_SAFE_INTEGER, Value};
 
+/// How deep JSON may be nested. The parser that reads it back gives up at 128.
+const MAX_JSON_DEPTH: usize = 100;
+
 /// The value as it is written into `column` of the table declared as `table`.
 ///
 /// # Errors
@@ -49,6 +52,9 @@ pub(super) fn to_sql(table: &str, column: &Column, value: &Value) -> Result<Sql,
         ColumnType::Timestamp => timestamp(value).map(Sql::from),
         ColumnType::Date => date(value).map(Sql::from),
         ColumnType::Time => time(value).map(Sql::from),
+        ColumnType::Json if is_deeper_than(value, MAX_JSON_DEPTH) => {
+            Err("JSON of at most 100 levels")
+        }
         ColumnType::Json => match serde_json::to_string(value) {
             Ok(json) => Ok(Sql::from(json)),
             Err(e) => {
@@ -202,6 +208,14 @@ fn decimal(value: &Value) -> Result<String, &'static str> {
     const EXPECTED: &str = "a number, or a string such as \"-12.50\" of at most 1000 digits";
     const { assert!(MAX_DECIMAL_DIGITS == 1000) };
     text.and_then(|text| normalize_decimal(&text)).ok_or(EXPECTED)
+}
+
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::List(list) => levels == 0 || list.iter().any(|v| is_deeper_than(v, levels - 1)),
+        Value::Map(map) => levels == 0 || map.values().any(|v| is_deeper_than(v, levels - 1)),
+        _ => false,
+    }
 }
 
 fn is_usual_year(year: i16) -> bool {
@@ -378,5 +392,27 @@ mod tests {
         assert_eq!(round(ColumnType::Blob, "a"), Ok(Value::Bytes(vec![97])));
         let json: Value = serde_json::from_str(r#"{"a":[null,"\u0000",1,2.5]}"#).unwrap();
         assert_eq!(round(ColumnType::Json, json.clone()), Ok(json));
+    }
+
+    #[test]
+    fn floats_in_json_are_exact() {
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        for _ in 0..20_000 {
+            bits = bits
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let float = f64::from_bits(bits);
+            if float.is_finite() && float.fract() != 0.0 {
+                let value = Value::List(vec![float.into()]);
+                assert_eq!(round(ColumnType::Json, value.clone()), Ok(value));
+            }
+        }
+    }
+
+    #[test]
+    fn json_that_could_not_be_read_back_is_refused() {
+        let nested = |levels| (0..levels).fold(Value::Null, |v, _| Value::List(vec![v]));
+        assert_eq!(round(ColumnType::Json, nested(100)), Ok(nested(100)));
+        assert!(round(ColumnType::Json, nested(101)).is_err());
     }
 }

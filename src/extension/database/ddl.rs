@@ -6,6 +6,7 @@ use sea_query::{
 };
 
 use super::convert;
+use super::drift;
 use super::model::{Column, ColumnType, Default, Index, OnDelete, Table, TableSet};
 use crate::store::plugins::{self, OwnedTables, PluginFilter};
 use crate::store::{Cell, DECIMAL_COLLATION, DbError, Session, Statement};
@@ -50,9 +51,13 @@ pub async fn add_missing(
             session.execute(statement).await?;
             now.tables.push(table.physical.clone());
         } else if existing(session, &table.physical).await?.as_deref() != Some(statement.sql()) {
+            let mut changes = drift::differences(session, set).await?.join("; ");
+            if changes.is_empty() {
+                changes = "its constraints".to_owned();
+            }
             return Err(DbError::invalid(format!(
-                "table {} is declared differently from how it was created, and changing a table is \
-                 not supported yet: uninstall and install the plugin, which drops its rows",
+                "table {} is declared differently from how it was created ({changes}), and changing \
+                 a table is not supported yet: uninstall and install the plugin, which drops its rows",
                 table.name
             )));
         }
@@ -146,6 +151,9 @@ fn create_table(set: &TableSet, table: &Table) -> Result<Statement, DbError> {
         let target = &set.tables[key.table];
         let action = match key.on_delete {
             OnDelete::NoAction => ForeignKeyAction::NoAction,
+            // RESTRICT within one table would keep even a statement that deletes all rows, and so
+            // the DROP of the table, from succeeding; NO ACTION looks when the statement is done.
+            OnDelete::Restrict if target.name == table.name => ForeignKeyAction::NoAction,
             OnDelete::Restrict => ForeignKeyAction::Restrict,
             OnDelete::Cascade => ForeignKeyAction::Cascade,
             OnDelete::SetNull => ForeignKeyAction::SetNull,
@@ -216,7 +224,8 @@ fn add_column(
     Ok(())
 }
 
-fn storage(column: &Column) -> &'static str {
+/// The type that the column has in SQLite.
+pub(super) fn storage(column: &Column) -> &'static str {
     match column.ty {
         ColumnType::Serial | ColumnType::BigSerial => "INTEGER",
         // As a primary key, INTEGER would number rows by itself; INT does not.

@@ -8,9 +8,11 @@ mod check;
 mod convert;
 pub mod ddl;
 pub mod declare;
+mod drift;
 mod errors;
 mod model;
 mod names;
+mod pattern;
 mod point;
 mod query;
 mod references;
@@ -18,6 +20,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use drift::differences;
 pub use model::{
     Column, ColumnDef, ColumnType, Default, EnumDef, ForeignKey, Index, IndexDef, OnDelete, Place,
     RelationDef, Table, TableDef, TableSet,

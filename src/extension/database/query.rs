@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use sea_query::{
-    BinOper, Expr, ExprTrait as _, Func, LikeExpr, Order, SelectStatement, SimpleExpr, Value as Sql,
-};
+use sea_query::{Expr, ExprTrait as _, Func, Order, SelectStatement, SimpleExpr, Value as Sql};
 
-use super::convert;
+use super::errors::Doing;
 use super::model::{Column, ColumnType, Table, TableSet};
 use super::names::{hint, quoted};
+use super::{convert, pattern};
 use crate::store::{Cell, DbError, DbErrorKind, Session, Statement};
 use crate::value::{Map, Value};
 
@@ -16,8 +15,6 @@ use crate::value::{Map, Value};
 pub const MAX_ROWS: u64 = 10_000;
 /// The most conditions that a query may have.
 pub const MAX_CONDITIONS: usize = 500;
-/// The most characters of a `like` pattern: matching takes time that grows with its wildcards.
-const MAX_PATTERN: usize = 1_000;
 
 const OPERATORS: [&str; 10] = ["=", "!=", "<>", "<", "<=", ">", ">=", "like", "ilike", "in"];
 
@@ -103,7 +100,7 @@ impl Query {
             return Err(at(table, def, "json can only be compared with null".into()));
         }
         if matches!(lower.as_str(), "like" | "ilike") {
-            return self.filter(pattern(table, def, &lower, value)?);
+            return self.filter(pattern::condition(table, def, &lower, value)?);
         }
         let value = SimpleExpr::from(convert::to_sql(&table.name, def, value)?);
         let itself = Expr::col(def.physical.clone());
@@ -317,7 +314,7 @@ impl Query {
         session: &Session,
         statement: Statement,
     ) -> Result<Vec<Vec<Cell>>, DbError> {
-        let explain = |e| self.inner.set.explain(self.table(), e);
+        let explain = |e| self.inner.set.explain(self.table(), Doing::Reading, e);
         session.fetch(statement).await.map_err(explain)
     }
 
@@ -363,69 +360,7 @@ pub(super) fn read_row(table: &Table, columns: &[usize], cells: Vec<Cell>) -> Re
     Ok(row)
 }
 
-fn at(table: &Table, column: &Column, message: String) -> DbError {
+pub(super) fn at(table: &Table, column: &Column, message: String) -> DbError {
     DbError::invalid(format!("{}.{}: {message}", table.name, column.name))
         .at(&table.name, vec![column.name.clone()])
-}
-
-fn pattern(table: &Table, column: &Column, op: &str, value: &Value) -> Result<Expr, DbError> {
-    if column.ty != ColumnType::Text {
-        let message = format!("{op} is for text columns, this is {}", column.ty.name());
-        return Err(at(table, column, message));
-    }
-    let Some(text) = value.as_str().filter(|s| !s.contains('\0')) else {
-        let message = format!("{op} takes a pattern, found {}", value.type_name());
-        return Err(at(table, column, message));
-    };
-    if text.chars().count() > MAX_PATTERN {
-        let message = format!("a pattern has at most {MAX_PATTERN} characters");
-        return Err(at(table, column, message));
-    }
-    let Some(glob) = glob_of(text) else {
-        return Err(at(table, column, "the pattern ends in a lone \\".into()));
-    };
-    let itself = Expr::col(column.physical.clone());
-    Ok(match op {
-        // SQLite's LIKE ignores case; its GLOB does not.
-        "like" => itself.binary(BinOper::Custom("GLOB".into()), Expr::val(glob)),
-        _ => itself.like(LikeExpr::new(text).escape('\\')),
-    })
-}
-
-/// A LIKE pattern as a GLOB pattern; `None` if it ends in a lone backslash.
-fn glob_of(pattern: &str) -> Option<String> {
-    let mut out = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        let literal = match c {
-            '%' => {
-                out.push('*');
-                continue;
-            }
-            '_' => {
-                out.push('?');
-                continue;
-            }
-            '\\' => chars.next()?,
-            other => other,
-        };
-        if matches!(literal, '*' | '?' | '[') {
-            out.extend(['[', literal, ']']);
-        } else {
-            out.push(literal);
-        }
-    }
-    Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob_of;
-
-    #[test]
-    fn like_patterns_become_glob_patterns() {
-        assert_eq!(glob_of(r"a%b_\%\_*?[x]").as_deref(), Some("a*b?%_[*][?][[]x]"));
-        assert_eq!(glob_of(r"\\").as_deref(), Some(r"\"));
-        assert_eq!(glob_of(r"a\"), None);
-    }
 }

@@ -6,6 +6,7 @@ use sea_query::{Expr, Value as Sql};
 use uuid::Uuid;
 
 use super::convert;
+use super::errors::Doing;
 use super::model::{Default, Table, TableSet};
 use super::names::{hint, quoted};
 use super::query::{Query, column_of, read_row};
@@ -39,7 +40,10 @@ impl Tables {
         let table = &self.set.tables[self.table(table)?];
         let statement = insert(table, row)?;
         let columns: Vec<usize> = (0..table.columns.len()).collect();
-        let rows = session.fetch(statement).await.map_err(|e| self.set.explain(table, e))?;
+        let rows = session
+            .fetch(statement)
+            .await
+            .map_err(|e| self.set.explain(table, Doing::Writing, e))?;
         let cells = rows.into_iter().next().ok_or_else(|| {
             DbError::new(DbErrorKind::Internal, format!("{}: insert gave no row", table.name))
         })?;
@@ -58,9 +62,10 @@ impl Tables {
         let query = self.from(table)?.where_eq(filter)?;
         let table = &self.set.tables[self.table(table)?];
         match update(table, changes, &query, false)? {
-            Some(statement) => {
-                session.execute(statement).await.map_err(|e| self.set.explain(table, e))
-            }
+            Some(statement) => session
+                .execute(statement)
+                .await
+                .map_err(|e| self.set.explain(table, Doing::Writing, e)),
             None => Ok(query.count(session).await?.unsigned_abs()),
         }
     }
@@ -79,7 +84,10 @@ impl Tables {
             return query.all(session).await;
         };
         let columns: Vec<usize> = (0..table.columns.len()).collect();
-        let rows = session.fetch(statement).await.map_err(|e| self.set.explain(table, e))?;
+        let rows = session
+            .fetch(statement)
+            .await
+            .map_err(|e| self.set.explain(table, Doing::Writing, e))?;
         rows.into_iter().map(|cells| read_row(table, &columns, cells)).collect()
     }
 
@@ -101,7 +109,7 @@ impl Tables {
             }
             Statement::write(&delete)
         };
-        session.execute(statement).await.map_err(|e| self.set.explain(table, e))
+        session.execute(statement).await.map_err(|e| self.set.explain(table, Doing::Deleting, e))
     }
 
     fn table(&self, name: &str) -> Result<usize, DbError> {

@@ -1,0 +1,160 @@
+//! Tests against a real SQLite file.
+
+mod declarations;
+mod hostile;
+mod luau;
+mod rows;
+mod schema;
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::model::*;
+use super::{Tables, ddl};
+use crate::error::Problem;
+use crate::store::plugins::OwnedTables;
+use crate::store::{DbError, Session, Store};
+use crate::value::{Map, Value};
+
+/// A table of columns written as `("name", type, options)`, where the options are the names of
+/// methods, or `default=JSON`, or `references=table.column`.
+pub fn table(name: &str, columns: &[(&str, ColumnType, &str)]) -> TableDef {
+    let columns = columns.iter().map(|(name, ty, options)| {
+        let mut def = ColumnDef::new(*name, ty.clone());
+        for option in options.split_whitespace() {
+            match option.split_once('=').unwrap_or((option, "")) {
+                ("primaryKey", _) => def.primary_key = true,
+                ("notNull", _) => def.not_null = true,
+                ("unique", _) => def.unique = true,
+                ("now", _) => def.default = Some(Default::Now),
+                ("random", _) => def.default = Some(Default::Random),
+                ("default", json) => {
+                    def.default = Some(Default::Value(serde_json::from_str(json).unwrap()));
+                }
+                ("references", target) => {
+                    let (table, column) = target.split_once('.').unwrap();
+                    def.references = Some((table.into(), column.into()));
+                }
+                other => panic!("unknown option {other:?}"),
+            }
+        }
+        def
+    });
+    TableDef {
+        export: format!("{name}Table"),
+        name: name.into(),
+        columns: columns.collect(),
+        indexes: vec![],
+        place: None,
+    }
+}
+
+pub fn enumeration(name: &str, values: &[&str]) -> EnumDef {
+    EnumDef {
+        export: name.into(),
+        name: name.into(),
+        values: values.iter().map(|v| (*v).to_owned()).collect(),
+        place: None,
+    }
+}
+
+pub fn relation(from: &str, to: &str, on_delete: OnDelete) -> RelationDef {
+    let pair = |text: &str| {
+        let (table, column) = text.split_once('.').unwrap();
+        (table.to_owned(), column.to_owned())
+    };
+    RelationDef {
+        export: "relation".into(),
+        from: pair(from),
+        to: pair(to),
+        on_delete,
+        place: None,
+    }
+}
+
+/// The table of the contract's example, with votes that refer to it.
+pub fn polls() -> Result<TableSet, Vec<Problem>> {
+    use ColumnType as T;
+    let mut polls = table(
+        "polls",
+        &[
+            ("id", T::Uuid, "primaryKey random"),
+            ("title", T::Text, "notNull"),
+            ("votes", T::Integer, "notNull default=7"),
+            ("state", T::Enum("poll_state".into()), "default=\"open\""),
+            ("authorId", T::Text, ""),
+            ("meta", T::Json, ""),
+            ("createdAt", T::Timestamp, "notNull now"),
+        ],
+    );
+    polls.indexes = vec![
+        IndexDef { columns: vec!["authorId".into()], unique: false, name: None },
+        IndexDef { columns: vec!["title".into()], unique: true, name: None },
+    ];
+    let mut votes = table(
+        "pollVotes",
+        &[
+            ("id", T::BigSerial, "primaryKey"),
+            ("pollId", T::Uuid, "notNull"),
+            ("userId", T::Text, "notNull"),
+        ],
+    );
+    votes.indexes = vec![IndexDef {
+        columns: vec!["pollId".into(), "userId".into()],
+        unique: true,
+        name: None,
+    }];
+    TableSet::new(
+        "polls",
+        // Declared before what it refers to.
+        vec![votes, polls],
+        vec![enumeration("poll_state", &["open", "it's closed"])],
+        vec![relation("pollVotes.pollId", "polls.id", OnDelete::Cascade)],
+    )
+}
+
+pub struct Database {
+    pub store: Arc<Store>,
+    pub session: Session,
+    _directory: tempfile::TempDir,
+}
+
+pub async fn database() -> Database {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("test.db").display());
+    let store = Store::open(&url).await.unwrap();
+    Database { session: store.session(), store, _directory: directory }
+}
+
+impl Database {
+    pub async fn create(&self, set: &TableSet) -> Result<OwnedTables, DbError> {
+        let tx = self.store.begin().await?;
+        let owned = ddl::create(tx.session(), set).await?;
+        tx.commit().await?;
+        Ok(owned)
+    }
+
+    pub async fn drop(&self, owned: &OwnedTables) -> Result<(), DbError> {
+        let tx = self.store.begin().await?;
+        ddl::drop(tx.session(), owned).await?;
+        tx.commit().await
+    }
+
+    /// Creates the tables of `set` and gives access to them.
+    pub async fn with(&self, set: TableSet) -> Tables {
+        self.create(&set).await.unwrap();
+        Tables::new(Arc::new(set))
+    }
+}
+
+pub fn map(json: serde_json::Value) -> Map {
+    match Value::from(&json) {
+        Value::Map(map) => map,
+        other => panic!("not an object: {other:?}"),
+    }
+}
+
+pub fn empty() -> Map {
+    map(json!({}))
+}

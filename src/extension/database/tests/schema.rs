@@ -1,0 +1,188 @@
+//! Tables are created and dropped whole or not at all, and never over another's.
+
+use super::*;
+use crate::extension::database::differences;
+use crate::store::plugins::{self, PluginChanges};
+use crate::store::{DbErrorKind, Statement};
+use ColumnType as T;
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_neither_tables_nor_rows() {
+    let db = database().await;
+    let set = Arc::new(polls().unwrap());
+    let tables = Tables::new(set.clone());
+    let row = map(json!({ "title": "a" }));
+
+    let tx = db.store.begin().await.unwrap();
+    ddl::create(tx.session(), &set).await.unwrap();
+    tables.insert(tx.session(), "polls", &row).await.unwrap();
+    plugins::insert(tx.session(), "polls").await.unwrap();
+    drop(tx);
+    assert!(plugins::by_plugin_id(&db.session, "polls").await.unwrap().is_none());
+    assert!(tables.insert(&db.session, "polls", &row).await.is_err());
+
+    let owned = db.create(&set).await.unwrap();
+    tables.insert(&db.session, "polls", &row).await.unwrap();
+    let tx = db.store.begin().await.unwrap();
+    ddl::drop(tx.session(), &owned).await.unwrap();
+    drop(tx);
+    assert_eq!(tables.from("polls").unwrap().count(&db.session).await, Ok(1));
+}
+
+#[tokio::test]
+async fn what_was_created_is_dropped_and_can_be_created_again() {
+    let db = database().await;
+    let set = polls().unwrap();
+    for _ in 0..2 {
+        let owned = db.create(&set).await.unwrap();
+        assert_eq!(owned.tables, ["polls_polls", "polls_poll_votes"]);
+        assert_eq!(owned.indexes.len(), 3);
+        let tables = Tables::new(Arc::new(set.clone()));
+        let poll =
+            tables.insert(&db.session, "polls", &map(json!({ "title": "a" }))).await.unwrap();
+        let mut vote = map(json!({ "userId": "u" }));
+        vote.insert("pollId".into(), poll["id"].clone());
+        let vote = tables.insert(&db.session, "pollVotes", &vote).await.unwrap();
+        assert_eq!(vote["id"], Value::Int(1));
+        db.drop(&owned).await.unwrap();
+        db.drop(&owned).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_table_whose_rows_refer_to_each_other_can_be_dropped() {
+    for on_delete in [OnDelete::NoAction, OnDelete::Restrict, OnDelete::Cascade] {
+        let db = database().await;
+        let tree = table("tree", &[("id", T::Integer, "primaryKey"), ("parent", T::Integer, "")]);
+        let set = TableSet::new(
+            "p",
+            vec![tree],
+            vec![],
+            vec![relation("tree.parent", "tree.id", on_delete)],
+        )
+        .unwrap();
+        let owned = db.create(&set).await.unwrap();
+        let tables = Tables::new(Arc::new(set));
+        for row in
+            [json!({ "id": 1 }), json!({ "id": 2, "parent": 1 }), json!({ "id": 3, "parent": 2 })]
+        {
+            tables.insert(&db.session, "tree", &map(row)).await.unwrap();
+        }
+        db.drop(&owned).await.unwrap_or_else(|e| panic!("{on_delete:?}: {e}"));
+    }
+}
+
+#[tokio::test]
+async fn a_name_taken_by_another_plugin_is_refused() {
+    let db = database().await;
+    let one = |plugin: &str, name: &str| {
+        TableSet::new(plugin, vec![table(name, &[("x", T::Text, "")])], vec![], vec![]).unwrap()
+    };
+    let record = plugins::insert(&db.session, "a").await.unwrap();
+    let owned = db.create(&one("a", "b_c")).await.unwrap();
+    let changes = PluginChanges { tables: Some(owned), ..PluginChanges::default() };
+    plugins::update(&db.session, &record.id, changes).await.unwrap();
+
+    let error = db.create(&one("a_b", "c")).await.unwrap_err();
+    assert_eq!(error.kind, DbErrorKind::Invalid);
+    assert_eq!(
+        error.message,
+        "table c of plugin a_b needs the name a_b_c in the database, which is taken by plugin a; rename the table"
+    );
+    db.create(&one("a_b", "d")).await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_change_in_transactions_only() {
+    let db = database().await;
+    let set = polls().unwrap();
+    assert!(ddl::create(&db.session, &set).await.is_err());
+    assert!(ddl::drop(&db.session, &OwnedTables::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn defaults_and_checks_are_in_the_database_too() {
+    let db = database().await;
+    let set = TableSet::new(
+        "p",
+        vec![table(
+            "t",
+            &[
+                ("id", T::Serial, "primaryKey"),
+                ("i", T::Integer, "notNull default=-3"),
+                ("f", T::Real, "notNull default=2.5"),
+                ("w", T::DoublePrecision, "notNull default=1e300"),
+                ("d", T::Decimal, "notNull default=\"1.50\""),
+                ("b", T::Boolean, "notNull default=false"),
+                ("s", T::Text, "notNull default=\"it's\\\";--?\""),
+                ("j", T::Json, "notNull default={\"a\":[\"'?$1\"]}"),
+                ("n", T::BigInt, "default=\"9223372036854775807\""),
+                ("at", T::Timestamp, "now"),
+                ("day", T::Date, "now"),
+                ("clock", T::Time, "now"),
+            ],
+        )],
+        vec![],
+        vec![],
+    )
+    .unwrap();
+    let tables = db.with(set).await;
+    let row = tables.insert(&db.session, "t", &empty()).await.unwrap();
+    let expected = map(json!({
+        "id": 1, "i": -3, "f": 2.5, "w": 1e300, "d": "1.50", "b": false,
+        "s": "it's\";--?", "j": { "a": ["'?$1"] }, "n": "9223372036854775807",
+    }));
+    for (key, value) in expected {
+        assert_eq!(row[&key], value, "{key}");
+    }
+    assert_eq!(row["at"].as_str().map(str::len), Some(24));
+    assert_eq!(row["day"].as_str().map(str::len), Some(10));
+    assert!(row["clock"].as_str().is_some_and(|t| t.len() == 8 || t.len() == 12));
+
+    // A row that something else inserts has the same defaults.
+    let raw = sea_query::Query::insert().into_table("p_t").or_default_values().to_owned();
+    db.session.execute(Statement::write(&raw)).await.unwrap();
+    let query = tables.from("t").unwrap().where_op("id", "=", &Value::Int(2)).unwrap();
+    let other = query.first(&db.session).await.unwrap().unwrap();
+    assert_eq!(other.len(), row.len());
+    for (key, value) in &other {
+        if !matches!(key.as_str(), "id" | "at" | "day" | "clock") {
+            assert_eq!(row[key], *value, "{key}");
+        }
+    }
+    assert_eq!(tables.update(&db.session, "t", &other, &map(json!({ "id": 2 }))).await, Ok(1));
+}
+
+#[tokio::test]
+async fn changed_declarations_are_noticed() {
+    let db = database().await;
+    let one = |columns: &[(&str, ColumnType, &str)]| {
+        TableSet::new("p", vec![table("t", columns)], vec![], vec![]).unwrap()
+    };
+    let set = one(&[
+        ("id", T::Serial, "primaryKey"),
+        ("name", T::Text, "notNull"),
+        ("n", T::Integer, ""),
+        ("old", T::Text, ""),
+    ]);
+    let missing = differences(&db.session, &set).await.unwrap();
+    assert_eq!(missing, ["table t is not in the database"]);
+    db.create(&set).await.unwrap();
+    assert_eq!(differences(&db.session, &set).await, Ok(vec![]));
+    let changed = one(&[
+        ("id", T::Integer, ""),
+        ("name", T::Text, ""),
+        ("n", T::Real, ""),
+        ("newOne", T::Text, ""),
+    ]);
+    assert_eq!(
+        differences(&db.session, &changed).await.unwrap(),
+        [
+            "t.id has another type in the database (INTEGER)",
+            "t.name must not be NULL in the database",
+            "t.n has another type in the database (INT)",
+            "t.newOne is not in the database",
+            "t: the database has a column old more",
+        ]
+    );
+}
