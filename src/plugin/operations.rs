@@ -200,8 +200,9 @@ impl Operations {
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let plugin_id = &record.plugin_id;
         let generation = self.prepare(record).await?;
-        self.bring_up(&generation, undo).await?;
-        let mut generations = self.services.world.load().generations().to_vec();
+        let current = self.services.world.load_full();
+        self.bring_up(&generation, &current, undo).await?;
+        let mut generations = current.generations().to_vec();
         generations.push(Arc::clone(&generation));
         let world = self.build(generations).map_err(lifecycle::problems_of)?;
         let changes = PluginChanges {
@@ -255,14 +256,15 @@ impl Operations {
         begun.commit().await.map_err(|error| activate(error.into()))
     }
 
-    /// `onLoad` and `onActivate` of a generation that is about to serve.
+    /// `onLoad` and `onActivate` of a generation that is about to join the plugins of `world`.
     pub(super) async fn bring_up(
         &self,
         generation: &Arc<Generation>,
+        world: &World,
         undo: &mut Undo<'_>,
     ) -> Result<(), Vec<Problem>> {
         let plugin_id = generation.plugin_id();
-        lifecycle::dependencies(generation.manifest(), &self.services.world.load())?;
+        lifecycle::dependencies(generation.manifest(), world)?;
         lifecycle::call(generation, Function::Load, None).await?;
         let loaded = Arc::clone(generation);
         undo.push("onLoad", async move { lifecycle::call_and_log(&loaded, Function::Unload).await });

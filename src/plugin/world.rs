@@ -34,6 +34,11 @@ impl World {
         if conflicts.is_empty() { Ok(World { generations, parts }) } else { Err(conflicts) }
     }
 
+    /// Generations that nothing was put together of yet.
+    pub(super) fn of(generations: Vec<Arc<Generation>>) -> World {
+        World { generations, parts: Parts::default() }
+    }
+
     /// The active generations in the order of their activation.
     pub fn generations(&self) -> &[Arc<Generation>] {
         &self.generations

@@ -1,0 +1,261 @@
+//! Start, stop, and changes in the plugins folder.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::generation::Generation;
+use super::lifecycle::{self, Function};
+use super::manifest::{Manifest, is_plugin_id};
+use super::operations::Operations;
+use super::source;
+use super::steps::Undo;
+use super::world::World;
+use crate::error::{Error, Problem, Result};
+use crate::events::Event;
+use crate::extension::Conflict;
+use crate::store::plugins::{self, PluginFilter, PluginRecord};
+use crate::value::Map;
+
+/// How many plugins are read and compiled at a time when the host starts.
+const PARALLEL_LOADS: usize = 4;
+
+impl Operations {
+    /// Makes what the database says is active active again.
+    pub async fn start(&self) -> Result<()> {
+        self.raise("plugins:initializing");
+        for candidate in self.scan().await {
+            if let Some(problem) = candidate.problem {
+                self.log(&candidate.name, std::slice::from_ref(&problem));
+                self.directory.failed(&candidate.name, &[problem]);
+            }
+        }
+        let session = self.services.store.session();
+        let records = plugins::list(&session, &PluginFilter::default()).await?;
+        let (active, inactive): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.is_activated);
+        for record in &inactive {
+            self.read_manifest(&record.plugin_id).await;
+        }
+        let loading = stream::iter(active).map(|record| async move {
+            let prepared = self.prepare(&record).await;
+            (record, prepared)
+        });
+        let mut waiting = Vec::new();
+        let mut loaded = std::pin::pin!(loading.buffered(PARALLEL_LOADS));
+        while let Some((record, prepared)) = loaded.next().await {
+            match prepared {
+                Ok(generation) => waiting.push((record, generation)),
+                Err(problems) => self.not_started(&record, problems).await,
+            }
+        }
+        self.start_in_order(waiting).await;
+        self.raise("plugins:initialized");
+        if self.options.automatic {
+            self.take_in_new_folders().await;
+        }
+        self.raise("plugins:ready");
+        Ok(())
+    }
+
+    /// Brings up what is loaded, plugins after those that they depend on, and puts them all into
+    /// one new World.
+    async fn start_in_order(&self, mut waiting: Vec<(PluginRecord, Arc<Generation>)>) {
+        let mut up: Vec<Arc<Generation>> = Vec::new();
+        while !waiting.is_empty() {
+            let known: HashSet<&str> = up.iter().map(|g| g.plugin_id()).collect();
+            let ready = |(_, g): &(PluginRecord, Arc<Generation>)| {
+                g.manifest().dependencies.keys().all(|id| known.contains(id.as_str()))
+            };
+            // Of those that wait for each other, or for what is not there, any one fails the check.
+            let next = waiting.iter().position(ready).unwrap_or(0);
+            let (record, generation) = waiting.remove(next);
+            let sofar = World::of(up.clone());
+            let mut undo = Undo::default();
+            match self.bring_up(&generation, &sofar, &mut undo).await {
+                Ok(()) => up.push(generation),
+                Err(problems) => {
+                    undo.run().await;
+                    self.not_started(&record, problems).await;
+                }
+            }
+        }
+        let world = self.fitting_world(&mut up).await;
+        for generation in &up {
+            let active = Some(Arc::clone(generation));
+            self.directory.change(generation.plugin_id(), |state| state.active = active);
+            self.settled(generation.plugin_id(), generation);
+        }
+        self.services.world.store(Arc::new(world));
+        for generation in &up {
+            self.emit("plugin:activated", generation.plugin_id(), Some(generation), None);
+        }
+    }
+
+    /// The World of as many generations as fit together.
+    async fn fitting_world(&self, up: &mut Vec<Arc<Generation>>) -> World {
+        loop {
+            let conflicts = match self.build(up.clone()) {
+                Ok(world) => return world,
+                Err(conflicts) => conflicts,
+            };
+            let at_fault: HashSet<String> =
+                conflicts.iter().map(|conflict| conflict.plugin_id.clone()).collect();
+            let before = up.len();
+            let (out, rest): (Vec<_>, Vec<_>) =
+                up.drain(..).partition(|g| at_fault.contains(g.plugin_id()));
+            *up = rest;
+            for generation in out {
+                let plugin_id = generation.plugin_id();
+                let own = |conflict: &&Conflict| conflict.plugin_id == plugin_id;
+                let problems = conflicts.iter().filter(own).map(|c| c.problem.clone()).collect();
+                lifecycle::call_and_log(&generation, Function::Deactivate).await;
+                lifecycle::call_and_log(&generation, Function::Unload).await;
+                self.fail(plugin_id, "activated", problems, false).await;
+            }
+            if up.len() == before {
+                // Nobody to blame: the host's own declarations, which its tests hold together.
+                tracing::error!("no World can be built: {conflicts:?}");
+                return World::default();
+            }
+        }
+    }
+
+    async fn not_started(&self, record: &PluginRecord, problems: Vec<Problem>) {
+        // The record stays active: it is tried again at the next start, and when its files change.
+        self.fail(&record.plugin_id, "activated", problems, false).await;
+    }
+
+    /// Ends all generations. Records stay as they are.
+    pub async fn stop(&self) -> Result<()> {
+        let world = self.services.world.load_full();
+        for generation in world.generations().iter().rev() {
+            let plugin_id = generation.plugin_id();
+            self.emit("plugin:unloading", plugin_id, Some(generation), None);
+            lifecycle::call_and_log(generation, Function::Unload).await;
+            self.emit("plugin:unloaded", plugin_id, Some(generation), None);
+            self.directory.change(plugin_id, |state| state.active = None);
+        }
+        Ok(())
+    }
+
+    /// Looks at a folder in which something has changed.
+    pub async fn folder_changed(&self, plugin_id: &str) {
+        if let Err(error) = self.look_at(plugin_id).await {
+            // What is wrong with the plugin was shown where it was found.
+            tracing::debug!(plugin = plugin_id, "{error}");
+        }
+    }
+
+    async fn look_at(&self, plugin_id: &str) -> Result<()> {
+        let session = self.services.store.session();
+        let record = plugins::by_plugin_id(&session, plugin_id).await?;
+        let exists = self.folder(plugin_id).is_dir();
+        let Some(record) = record else {
+            return if exists && self.options.automatic { self.take_in(plugin_id).await } else { Ok(()) };
+        };
+        let state = self.directory.state(plugin_id);
+        if !exists {
+            return if record.is_activated { self.folder_gone(plugin_id).await } else { Ok(()) };
+        }
+        match self.read(plugin_id).await {
+            // Saved without a change, or seen twice.
+            Ok(source) if state.tried.as_deref() == Some(source.hash()) => return Ok(()),
+            Ok(_) => {}
+            Err(problems) if record.is_activated => {
+                return Err(self.fail(plugin_id, "reloaded", problems, false).await);
+            }
+            Err(_) => return Ok(()),
+        }
+        if record.is_activated {
+            self.replace(plugin_id).await
+        } else if state.gone || (self.options.automatic && !state.errors.is_empty()) {
+            // It would be active but for the errors that this change may have mended.
+            self.take_in(plugin_id).await
+        } else {
+            self.read_manifest(plugin_id).await;
+            Ok(())
+        }
+    }
+
+    /// A plugin without its files cannot be what its author sees: it stops serving, and serves again
+    /// when the folder is back.
+    async fn folder_gone(&self, plugin_id: &str) -> Result<()> {
+        tracing::warn!(plugin = plugin_id, "the plugin's folder is gone");
+        self.deactivate(plugin_id, true).await?;
+        let problem = Problem::new(crate::error::Phase::Source, "the plugin's folder is gone");
+        self.directory.failed(plugin_id, &[problem]);
+        self.directory.change(plugin_id, |state| {
+            state.gone = true;
+            state.tried = None;
+        });
+        Ok(())
+    }
+
+    /// Installs, if need be, and activates.
+    async fn take_in(&self, plugin_id: &str) -> Result<()> {
+        if !is_plugin_id(plugin_id) {
+            let id = self.read(plugin_id).await.ok().and_then(|source| {
+                let (manifest, _) = Manifest::parse(source.manifest()?, Some(plugin_id)).ok()?;
+                Some(manifest.plugin_id)
+            });
+            let hint = id.map(|id| format!("; rename it to \"{id}\"")).unwrap_or_default();
+            let message = format!("the folder's name \"{plugin_id}\" is no plugin id{hint}");
+            self.log(plugin_id, &[Problem::new(crate::error::Phase::Source, message)]);
+            return Ok(());
+        }
+        let session = self.services.store.session();
+        let record = match plugins::by_plugin_id(&session, plugin_id).await? {
+            Some(record) => record,
+            // First of all a record, so that there is something to show errors on.
+            None => self.create(plugin_id).await?.record,
+        };
+        if !record.is_installed {
+            self.install(plugin_id, true).await?;
+        }
+        self.activate(plugin_id).await?;
+        self.directory.change(plugin_id, |state| state.gone = false);
+        tracing::info!(plugin = plugin_id, "installed and active");
+        Ok(())
+    }
+
+    /// For authors: takes in every folder that has no record yet.
+    async fn take_in_new_folders(&self) {
+        for candidate in self.scan().await {
+            if candidate.problem.is_none() {
+                let known = plugins::by_plugin_id(&self.services.store.session(), &candidate.name);
+                if matches!(known.await, Ok(None)) {
+                    self.report(&candidate.name, self.take_in(&candidate.name).await);
+                }
+            }
+        }
+    }
+
+    fn report(&self, plugin_id: &str, result: Result<(), Error>) {
+        if let Err(error) = result {
+            tracing::debug!(plugin = plugin_id, "not taken in: {error}");
+        }
+    }
+
+    /// The folders that may be plugins.
+    async fn scan(&self) -> Vec<source::Candidate> {
+        let dir = self.options.plugins_dir.clone();
+        match tokio::task::spawn_blocking(move || source::scan(&dir)).await {
+            Ok(Ok(candidates)) => candidates,
+            Ok(Err(problem)) => {
+                tracing::error!("{problem}");
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::error!("the plugins folder cannot be read: {error}");
+                Vec::new()
+            }
+        }
+    }
+
+    fn raise(&self, name: &str) {
+        self.services.events.emit(Event::new(name, Map::new()));
+    }
+}
