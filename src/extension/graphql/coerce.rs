@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::{BaseType, Type as ParsedType, VariableDefinition};
 use async_graphql::{Name, Positioned};
-use async_graphql_value::Value as Literal;
+use async_graphql_value::{ConstValue as ConstLiteral, Value as Literal};
 
 use super::response::{GraphqlError, PathSegment, path_text};
 use super::scalar::Scalar;
@@ -29,8 +29,8 @@ pub(super) struct Issue {
 pub(super) enum Variables<'v> {
     /// The coerced variables of a request.
     Known(&'v Map),
-    /// Not known yet: literals are checked around them.
-    Unknown,
+    /// Not known yet: literals are checked around them, and they by these definitions.
+    Unknown(&'v [Positioned<VariableDefinition>]),
 }
 
 /// Declared defaults may contain each other; deeper than this they must be going in a circle.
@@ -41,13 +41,25 @@ const MAX_DEFAULTS: usize = 16;
 pub(super) struct Coercer<'t> {
     types: &'t Types,
     path: Vec<PathSegment>,
+    /// How many defaults deep it is.
     defaults: usize,
+    /// Whether the literal in hand is for an input that has a default.
+    has_default: bool,
     pub issues: Vec<Issue>,
+    /// The variables that are allowed where they are only because the position has a default.
+    pub allowed_by_default: Vec<String>,
 }
 
 impl<'t> Coercer<'t> {
     pub(super) fn new(types: &'t Types) -> Self {
-        Coercer { types, path: Vec::new(), defaults: 0, issues: Vec::new() }
+        Coercer {
+            types,
+            path: Vec::new(),
+            defaults: 0,
+            has_default: false,
+            issues: Vec::new(),
+            allowed_by_default: Vec::new(),
+        }
     }
 
     fn issue(&mut self, found: String, message: impl Into<String>) {
@@ -107,15 +119,15 @@ impl<'t> Coercer<'t> {
         literal: &Literal,
         variables: Variables<'_>,
     ) -> Option<Value> {
+        let has_default = std::mem::take(&mut self.has_default);
         if let Literal::Variable(name) = literal {
-            let Variables::Known(known) = variables else { return Some(Value::Null) };
-            let value = known.get(name.as_str())?;
-            if ty.is_non_null() && value.is_null() {
-                let message = format!("Expected non-nullable type \"{ty}\" not to be null.");
-                self.issue(format!("${name}"), message);
-            }
-            // Validation made sure that the variable's type fits; only a list may be missing.
-            return Some(wrap(ty, value.clone()));
+            return match variables {
+                Variables::Known(known) => self.variable(ty, name, known),
+                Variables::Unknown(definitions) => {
+                    self.position(ty, name, definitions, has_default);
+                    Some(Value::Null)
+                }
+            };
         }
         Some(match (ty, literal) {
             (TypeRef::NonNull(_), Literal::Null) => {
@@ -159,6 +171,46 @@ impl<'t> Coercer<'t> {
                 Some(Type::Object(_)) | None => self.not_an_input(name, literal.to_string()),
             },
         })
+    }
+
+    /// The value of a variable in an argument. Validation made sure that its type fits.
+    fn variable(&mut self, ty: &TypeRef, name: &str, known: &Map) -> Option<Value> {
+        let value = known.get(name)?;
+        if ty.is_non_null() && value.is_null() {
+            let message = format!("Expected non-nullable type \"{ty}\" not to be null.");
+            self.issue(format!("${name}"), message);
+        }
+        Some(value.clone())
+    }
+
+    /// IsVariableUsageAllowed (section 5.8.5).
+    fn position(
+        &mut self,
+        ty: &TypeRef,
+        name: &str,
+        definitions: &[Positioned<VariableDefinition>],
+        has_default: bool,
+    ) {
+        let Some(definition) = definitions.iter().find(|def| def.node.name.node == *name) else {
+            // The library reports it.
+            return;
+        };
+        let variable = type_ref(&definition.node.var_type.node);
+        let own_default = definition.node.default_value.as_ref();
+        let own_default = own_default.is_some_and(|default| default.node != ConstLiteral::Null);
+        let wanted = match has_default || own_default {
+            true => ty.nullable(),
+            false => ty,
+        };
+        if !fits(&variable, wanted) {
+            let message = format!(
+                "Variable \"${name}\" of type \"{variable}\" used in position expecting type \
+                 \"{ty}\"."
+            );
+            self.issue(format!("${name}"), message);
+        } else if !own_default && !fits(&variable, ty) {
+            self.allowed_by_default.push(name.to_owned());
+        }
     }
 
     fn scalar(&mut self, scalar: Scalar, value: &Value) -> Value {
@@ -246,6 +298,7 @@ impl<'t> Coercer<'t> {
         let mut out = Map::with_capacity(entries.len());
         for field in &def.fields {
             let value = entries.get(&*field.name).and_then(|literal| {
+                self.has_default = field.default.is_some();
                 self.within(PathSegment::Key(field.name.clone()), |this| {
                     this.literal(&field.ty, literal, variables)
                 })
@@ -313,6 +366,7 @@ impl<'t> Coercer<'t> {
                 .find(|(name, _)| name.node.as_str() == &*input.name)
                 .map(|(_, value)| &value.node);
             let value = literal.and_then(|literal| {
+                self.has_default = input.default.is_some();
                 self.within(PathSegment::Key(input.name.clone()), |this| {
                     this.literal(&input.ty, literal, variables)
                 })
@@ -362,7 +416,7 @@ pub(super) fn variables(
             None => {
                 if let Some(default) = &definition.node.default_value {
                     let literal = default.node.clone().into_value();
-                    let value = coercer.literal(&ty, &literal, Variables::Unknown);
+                    let value = coercer.literal(&ty, &literal, Variables::Unknown(&[]));
                     out.insert(name.to_string(), value.unwrap_or_default());
                 } else if ty.is_non_null() {
                     let message =
@@ -434,13 +488,14 @@ pub(super) fn type_ref(ty: &ParsedType) -> TypeRef {
     }
 }
 
-/// Puts a single value into the lists that its position asks for.
-fn wrap(ty: &TypeRef, value: Value) -> Value {
-    match (ty.nullable(), value) {
-        (_, Value::Null) => Value::Null,
-        (TypeRef::List(_), value @ Value::List(_)) => value,
-        (TypeRef::List(inner), single) => Value::List(vec![wrap(inner, single)]),
-        (_, value) => value,
+/// AreTypesCompatible (section 5.8.5).
+fn fits(variable: &TypeRef, position: &TypeRef) -> bool {
+    match (variable, position) {
+        (TypeRef::NonNull(variable), TypeRef::NonNull(position)) => fits(variable, position),
+        (_, TypeRef::NonNull(_)) => false,
+        (TypeRef::NonNull(variable), position) => fits(variable, position),
+        (TypeRef::List(variable), TypeRef::List(position)) => fits(variable, position),
+        (variable, position) => variable == position,
     }
 }
 
@@ -450,7 +505,7 @@ fn plain(literal: &Literal, variables: Variables<'_>) -> Value {
         Literal::Null | Literal::Binary(_) => Value::Null,
         Literal::Variable(name) => match variables {
             Variables::Known(known) => known.get(name.as_str()).cloned().unwrap_or_default(),
-            Variables::Unknown => Value::Null,
+            Variables::Unknown(_) => Value::Null,
         },
         Literal::Number(n) => match n.as_i64() {
             Some(i) => Value::Int(i),

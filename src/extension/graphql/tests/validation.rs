@@ -106,6 +106,15 @@ async fn what_the_parser_or_the_library_misses_is_found() {
             "Argument \"by.n\": Int cannot represent non-integer value: \"x\"",
         ),
         (
+            "query($n: Int) { find(by: {n: 1, id: $n}) { id } }",
+            "Argument \"by.id\": Variable \"$n\" of type \"Int\" used in position expecting type \
+             \"ID\".",
+        ),
+        (
+            "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }",
+            "Introspection is nested too deep: each list of fields multiplies it.",
+        ),
+        (
             "query($s: State = UP) { find(state: $s) { id } }",
             "The default of variable \"$s\" is invalid: Value \"UP\" does not exist in \"State\" \
              enum.",
@@ -176,6 +185,22 @@ fn the_deepest_accepted_documents_fit_on_a_small_stack() {
         });
     });
     thread.unwrap().join().unwrap();
+}
+
+#[tokio::test]
+async fn what_the_library_wrongly_refuses_is_allowed() {
+    let schema = small();
+    for query in [
+        // Only __typename uses the variable.
+        "query($v: Boolean!) { __typename @skip(if: $v) }",
+        // The position's default stands in for an absent variable.
+        "query($n: Int, $v: Boolean = true) { find(by: {n: $n}) @skip(if: $v) { id } }",
+    ] {
+        let response = execute(&schema, query, r#"{"v":true}"#).await;
+        assert_eq!(data(&response), "{}", "{query} {response:?}");
+    }
+    let unused = refused("query($v: Boolean!) { find { id } }").await;
+    assert_eq!(unused, ["Variable \"$v\" is not used"]);
 }
 
 #[tokio::test]
