@@ -53,7 +53,7 @@ pub(super) fn guard(types: &Types, document: &ExecutableDocument) -> Vec<Graphql
         }
         for definition in &operation.node.variable_definitions {
             let name = innermost(&definition.node.var_type.node);
-            if types.get(name).is_none() && !name.starts_with("__") {
+            if types.get(name).is_none() {
                 let hint = hint(name, types.types.keys().map(|name| &**name));
                 let message = format!("Unknown type \"{name}\".{hint}");
                 errors.push(invalid(message).at(definition.node.var_type.pos));
