@@ -1,8 +1,9 @@
 //! The GraphQL extension point: typed fields, declared as data and executed by resolvers.
 //!
 //! [`Declarations`] of all owners become a [`Schema`]; a schema executes [`Request`]s. The library
-//! `async-graphql` parses, validates and answers introspection. Execution is our own: the library's dynamic executor does not propagate nulls, checks no output, loses the paths of
-//! errors and resolves nested fields one after another.
+//! `async-graphql` parses, validates and answers introspection. Execution is our own: the library's
+//! dynamic executor does not propagate nulls, checks no output, loses the paths of errors and
+//! resolves nested fields one after another.
 
 mod check;
 mod coerce;
