@@ -1,18 +1,15 @@
-//! Input coercion: variables (specification, section 6.1.2), arguments (section 6.4.1) and the
-//! input types themselves (section 3).
-
-use std::sync::Arc;
+//! Input coercion: arguments (specification, section 6.4.1) and the input types themselves
+//! (section 3). See [`super::variables`] for variables.
 
 use async_graphql::parser::types::{BaseType, Type as ParsedType, VariableDefinition};
 use async_graphql::{Name, Positioned};
-use async_graphql_value::Value as Literal;
+use async_graphql_value::{ConstValue as ConstLiteral, Value as Literal};
 
-use super::response::{GraphqlError, PathSegment, path_text};
+use super::response::PathSegment;
 use super::scalar::Scalar;
 use super::suggest::hint;
 use super::tables::{EnumType, Input, InputType, Type, Types};
 use super::types::TypeRef;
-use crate::error::{Error, code};
 use crate::value::{Map, Value};
 
 /// One thing that is wrong with an input value.
@@ -29,8 +26,8 @@ pub(super) struct Issue {
 pub(super) enum Variables<'v> {
     /// The coerced variables of a request.
     Known(&'v Map),
-    /// Not known yet: literals are checked around them.
-    Unknown,
+    /// Not known yet: literals are checked around them, and they by these definitions.
+    Unknown(&'v [Positioned<VariableDefinition>]),
 }
 
 /// Declared defaults may contain each other; deeper than this they must be going in a circle.
@@ -40,14 +37,26 @@ const MAX_DEFAULTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Coercer<'t> {
     types: &'t Types,
-    path: Vec<PathSegment>,
+    pub path: Vec<PathSegment>,
+    /// How many defaults deep it is.
     defaults: usize,
+    /// Whether the literal in hand is for an input that has a default.
+    has_default: bool,
     pub issues: Vec<Issue>,
+    /// The variables that are allowed where they are only because the position has a default.
+    pub allowed_by_default: Vec<String>,
 }
 
 impl<'t> Coercer<'t> {
     pub(super) fn new(types: &'t Types) -> Self {
-        Coercer { types, path: Vec::new(), defaults: 0, issues: Vec::new() }
+        Coercer {
+            types,
+            path: Vec::new(),
+            defaults: 0,
+            has_default: false,
+            issues: Vec::new(),
+            allowed_by_default: Vec::new(),
+        }
     }
 
     fn issue(&mut self, found: String, message: impl Into<String>) {
@@ -107,15 +116,15 @@ impl<'t> Coercer<'t> {
         literal: &Literal,
         variables: Variables<'_>,
     ) -> Option<Value> {
+        let has_default = std::mem::take(&mut self.has_default);
         if let Literal::Variable(name) = literal {
-            let Variables::Known(known) = variables else { return Some(Value::Null) };
-            let value = known.get(name.as_str())?;
-            if ty.is_non_null() && value.is_null() {
-                let message = format!("Expected non-nullable type \"{ty}\" not to be null.");
-                self.issue(format!("${name}"), message);
-            }
-            // Validation made sure that the variable's type fits; only a list may be missing.
-            return Some(wrap(ty, value.clone()));
+            return match variables {
+                Variables::Known(known) => self.variable(ty, name, known),
+                Variables::Unknown(definitions) => {
+                    self.position(ty, name, definitions, has_default);
+                    Some(Value::Null)
+                }
+            };
         }
         Some(match (ty, literal) {
             (TypeRef::NonNull(_), Literal::Null) => {
@@ -159,6 +168,46 @@ impl<'t> Coercer<'t> {
                 Some(Type::Object(_)) | None => self.not_an_input(name, literal.to_string()),
             },
         })
+    }
+
+    /// The value of a variable in an argument. Validation made sure that its type fits.
+    fn variable(&mut self, ty: &TypeRef, name: &str, known: &Map) -> Option<Value> {
+        let value = known.get(name)?;
+        if ty.is_non_null() && value.is_null() {
+            let message = format!("Expected non-nullable type \"{ty}\" not to be null.");
+            self.issue(format!("${name}"), message);
+        }
+        Some(value.clone())
+    }
+
+    /// IsVariableUsageAllowed (section 5.8.5).
+    fn position(
+        &mut self,
+        ty: &TypeRef,
+        name: &str,
+        definitions: &[Positioned<VariableDefinition>],
+        has_default: bool,
+    ) {
+        let Some(definition) = definitions.iter().find(|def| def.node.name.node == *name) else {
+            // The library reports it.
+            return;
+        };
+        let variable = type_ref(&definition.node.var_type.node);
+        let own_default = definition.node.default_value.as_ref();
+        let own_default = own_default.is_some_and(|default| default.node != ConstLiteral::Null);
+        let wanted = match has_default || own_default {
+            true => ty.nullable(),
+            false => ty,
+        };
+        if !fits(&variable, wanted) {
+            let message = format!(
+                "Variable \"${name}\" of type \"{variable}\" used in position expecting type \
+                 \"{ty}\"."
+            );
+            self.issue(format!("${name}"), message);
+        } else if !own_default && !fits(&variable, ty) {
+            self.allowed_by_default.push(name.to_owned());
+        }
     }
 
     fn scalar(&mut self, scalar: Scalar, value: &Value) -> Value {
@@ -246,6 +295,7 @@ impl<'t> Coercer<'t> {
         let mut out = Map::with_capacity(entries.len());
         for field in &def.fields {
             let value = entries.get(&*field.name).and_then(|literal| {
+                self.has_default = field.default.is_some();
                 self.within(PathSegment::Key(field.name.clone()), |this| {
                     this.literal(&field.ty, literal, variables)
                 })
@@ -313,6 +363,7 @@ impl<'t> Coercer<'t> {
                 .find(|(name, _)| name.node.as_str() == &*input.name)
                 .map(|(_, value)| &value.node);
             let value = literal.and_then(|literal| {
+                self.has_default = input.default.is_some();
                 self.within(PathSegment::Key(input.name.clone()), |this| {
                     this.literal(&input.ty, literal, variables)
                 })
@@ -337,91 +388,6 @@ impl<'t> Coercer<'t> {
     }
 }
 
-/// CoerceVariableValues (section 6.1.2). A variable that was not given and has no default is an
-/// absent key.
-///
-/// # Errors
-///
-/// One error for each thing that is wrong, with the code `invalid_arguments`.
-pub(super) fn variables(
-    types: &Types,
-    definitions: &[Positioned<VariableDefinition>],
-    given: &Map,
-) -> Result<Map, Vec<GraphqlError>> {
-    let mut out = Map::with_capacity(definitions.len());
-    let mut errors = Vec::new();
-    for definition in definitions {
-        let name: Arc<str> = definition.node.name.node.as_str().into();
-        let ty = type_ref(&definition.node.var_type.node);
-        let mut coercer = Coercer::new(types);
-        coercer.path.push(PathSegment::Key(name.clone()));
-        let refused = |path: &[PathSegment], message: String| {
-            variable_error(path, message).at(definition.pos)
-        };
-        match given.get(&*name) {
-            None => {
-                if let Some(default) = &definition.node.default_value {
-                    let literal = default.node.clone().into_value();
-                    let value = coercer.literal(&ty, &literal, Variables::Unknown);
-                    out.insert(name.to_string(), value.unwrap_or_default());
-                } else if ty.is_non_null() {
-                    let message =
-                        format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
-                    errors.push(refused(&coercer.path, message));
-                }
-            }
-            Some(Value::Null) if ty.is_non_null() => {
-                let message =
-                    format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null.");
-                errors.push(refused(&coercer.path, message));
-            }
-            Some(value) => {
-                let value = coercer.value(&ty, value);
-                out.insert(name.to_string(), value);
-            }
-        }
-        for issue in coercer.issues {
-            let at = match issue.path.len() {
-                0 | 1 => String::new(),
-                _ => format!(" at \"{}\"", path_text(&issue.path)),
-            };
-            let message = format!(
-                "Variable \"${name}\" got invalid value {}{at}; {}",
-                issue.found, issue.message
-            );
-            errors.push(refused(&issue.path, message));
-        }
-    }
-    match errors.is_empty() {
-        true => Ok(out),
-        false => Err(errors),
-    }
-}
-
-fn variable_error(path: &[PathSegment], message: String) -> GraphqlError {
-    let issue = issue_value(path, &message);
-    GraphqlError::new(code::INVALID_ARGUMENTS, message).with("issues", vec![issue])
-}
-
-fn issue_value(path: &[PathSegment], message: &str) -> Value {
-    let mut map = Map::new();
-    map.insert("argumentPath".to_owned(), path.iter().map(Value::from).collect::<Vec<_>>().into());
-    map.insert("message".to_owned(), message.into());
-    Value::Map(map)
-}
-
-/// The field error for arguments that do not fit: `invalid_arguments` with all issues.
-pub(super) fn arguments_error(issues: &[Issue]) -> Error {
-    let message = issues
-        .iter()
-        .map(|issue| format!("Argument \"{}\": {}", path_text(&issue.path), issue.message))
-        .collect::<Vec<_>>()
-        .join(" ");
-    let issues: Vec<Value> =
-        issues.iter().map(|issue| issue_value(&issue.path, &issue.message)).collect();
-    Error::new(code::INVALID_ARGUMENTS, message).with("issues", issues)
-}
-
 /// Our form of a type reference in a document.
 pub(super) fn type_ref(ty: &ParsedType) -> TypeRef {
     let base = match &ty.base {
@@ -434,13 +400,14 @@ pub(super) fn type_ref(ty: &ParsedType) -> TypeRef {
     }
 }
 
-/// Puts a single value into the lists that its position asks for.
-fn wrap(ty: &TypeRef, value: Value) -> Value {
-    match (ty.nullable(), value) {
-        (_, Value::Null) => Value::Null,
-        (TypeRef::List(_), value @ Value::List(_)) => value,
-        (TypeRef::List(inner), single) => Value::List(vec![wrap(inner, single)]),
-        (_, value) => value,
+/// AreTypesCompatible (section 5.8.5).
+fn fits(variable: &TypeRef, position: &TypeRef) -> bool {
+    match (variable, position) {
+        (TypeRef::NonNull(variable), TypeRef::NonNull(position)) => fits(variable, position),
+        (_, TypeRef::NonNull(_)) => false,
+        (TypeRef::NonNull(variable), position) => fits(variable, position),
+        (TypeRef::List(variable), TypeRef::List(position)) => fits(variable, position),
+        (variable, position) => variable == position,
     }
 }
 
@@ -450,7 +417,7 @@ fn plain(literal: &Literal, variables: Variables<'_>) -> Value {
         Literal::Null | Literal::Binary(_) => Value::Null,
         Literal::Variable(name) => match variables {
             Variables::Known(known) => known.get(name.as_str()).cloned().unwrap_or_default(),
-            Variables::Unknown => Value::Null,
+            Variables::Unknown(_) => Value::Null,
         },
         Literal::Number(n) => match n.as_i64() {
             Some(i) => Value::Int(i),

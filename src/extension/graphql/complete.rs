@@ -40,39 +40,36 @@ impl Execution<'_> {
         value: &'v mut Value,
         path: &Path<'_>,
     ) -> Shape<'v, 't> {
-        let message = match ty {
+        let (expected, detail) = match ty {
             // Its caller takes the wrapper off.
             OutputType::NonNull(inner) => return self.shape(at, inner, value, path),
             OutputType::List(inner) => match value {
                 Value::List(items) => return Shape::List(items, inner),
                 // Lua has one empty table.
                 Value::Map(map) if map.is_empty() => return Shape::List(&mut [], inner),
-                _ => format!("expected a list, found {}", described(value)),
+                _ => ("a list".to_owned(), None),
             },
             OutputType::Object(name) => match value {
                 Value::Map(_) => return Shape::Object,
                 Value::List(items) if items.is_empty() => return Shape::Object,
-                _ => {
-                    format!("expected an object of the type \"{name}\", found {}", described(value))
-                }
+                _ => (format!("an object of the type \"{name}\""), None),
             },
             OutputType::Scalar(scalar) => match scalar.serialize(value) {
                 Ok(output) => return Shape::Done(Ok(output)),
-                Err(message) => message,
+                Err(detail) => (scalar.expectation().to_owned(), Some(detail)),
             },
-            OutputType::Enum(def) => match value {
-                Value::String(s) => match def.values.iter().find(|name| ***name == **s) {
-                    Some(name) => return Shape::Done(Ok(Output::Name(name.clone()))),
-                    None => format!("{s:?} is not a value of the enum \"{}\"", def.name),
-                },
-                _ => format!(
-                    "expected a value of the enum \"{}\", found {}",
-                    def.name,
-                    described(value)
-                ),
-            },
+            OutputType::Enum(def) => {
+                if let Value::String(s) = value
+                    && let Some(name) = def.values.iter().find(|name| ***name == **s)
+                {
+                    return Shape::Done(Ok(Output::Name(name.clone())));
+                }
+                (format!("a value of the enum \"{}\"", def.name), None)
+            }
         };
-        self.misfit(at, path, &message);
+        let detail = detail.unwrap_or_else(|| format!("found {}", value.excerpt()));
+        let message = format!("expected {expected}, found {}", described(value));
+        self.misfit(at, path, &message, &detail);
         Shape::Done(Ok(Output::Null))
     }
 
@@ -155,12 +152,12 @@ impl Execution<'_> {
         let field = &at.declared.field;
         let message =
             format!("Cannot return null for non-nullable field {}.{}.", field.parent, field.name);
-        self.record_own(at.plan, path, message);
+        self.record_own(at.plan, path, message, "found null");
         Err(Nulled)
     }
 
     /// Records that a resolved value does not fit its type.
-    fn misfit(&self, at: At<'_>, path: &Path<'_>, message: &str) {
+    fn misfit(&self, at: At<'_>, path: &Path<'_>, message: &str, detail: &str) {
         let field = &at.declared.field;
         let item = match path.step {
             Some(Step::Index(index)) => format!(" (item {index})"),
@@ -170,7 +167,7 @@ impl Execution<'_> {
             "The field {}.{} of the type \"{}\" resolved to a wrong value{item}: {message}.",
             field.parent, field.name, field.ty
         );
-        self.record_own(at.plan, path, message);
+        self.record_own(at.plan, path, message, detail);
     }
 
     /// Records an error that a resolver returned.

@@ -7,6 +7,7 @@ use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
 };
 use parking_lot::Mutex;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::plan::{Conditions, Plan, Planner};
@@ -14,7 +15,7 @@ use super::response::{GraphqlError, Location, Outcome};
 use super::scan::{Finding, MAX_NESTING, scan};
 use super::stock::Stock;
 use super::tables::Types;
-use super::validate::{guard, invalid, verdict};
+use super::validate::{Planned, guard, invalid, verdict};
 use crate::error::code;
 use crate::value::{Map, Value};
 
@@ -24,20 +25,36 @@ const MAX_DOCUMENTS: usize = 1_000;
 /// Longer documents are seldom sent twice.
 const MAX_CACHED_LENGTH: usize = 16 * 1024;
 
+/// How long the texts of all kept documents may be together. What is made of a text takes some
+/// thirty times its length.
+const MAX_TOTAL_LENGTH: u64 = 2 * 1024 * 1024;
+
 /// How many plans an operation keeps. Each is for one combination of conditions.
 const MAX_PLANS: usize = 32;
+
+/// Weighs a document by its text. Short ones count as if they were 2 KiB, which bounds their number.
+#[derive(Debug, Clone)]
+struct Length;
+
+impl Weighter<Arc<str>, Arc<Document>> for Length {
+    fn weight(&self, text: &Arc<str>, _: &Arc<Document>) -> u64 {
+        (text.len() as u64).max(MAX_TOTAL_LENGTH / MAX_DOCUMENTS as u64)
+    }
+}
 
 /// The documents that a schema has seen. It is part of its schema and ends with it, so a verdict
 /// never outlives what it was about.
 #[derive(Debug)]
 pub(super) struct Documents {
-    cache: Option<Cache<Arc<str>, Arc<Document>>>,
+    cache: Option<Cache<Arc<str>, Arc<Document>, Length>>,
 }
 
 impl Documents {
     /// `cached: false` prepares every document anew.
     pub(super) fn new(cached: bool) -> Self {
-        Documents { cache: cached.then(|| Cache::new(MAX_DOCUMENTS)) }
+        Documents {
+            cache: cached.then(|| Cache::with_weighter(MAX_DOCUMENTS, MAX_TOTAL_LENGTH, Length)),
+        }
     }
 
     /// The document of a query text.
@@ -99,12 +116,19 @@ impl Document {
             return Err(refused(errors));
         }
         let mut operations = Vec::new();
-        let mut errors = Vec::new();
+        let mut planned = Planned::default();
         for (name, operation) in ast.operations.iter() {
             // Ignoring conditions, this sees everything that could ever be executed.
             let mut planner = Planner::new(types, &ast, Conditions::Ignored);
             let whole = planner.plan(operation);
-            errors.append(&mut planner.errors);
+            for error in std::mem::take(&mut planner.errors) {
+                // Operations may share a fragment with an error.
+                if !planned.errors.contains(&error) {
+                    planned.errors.push(error);
+                }
+            }
+            planned.used.extend(planner.condition_variables.iter().map(|name| (*name).to_owned()));
+            planned.allowed_by_default.append(&mut planner.allowed_by_default);
             let plans = if !planner.condition_variables.is_empty() {
                 let variables = planner.condition_variables.iter().map(|v| (*v).into()).collect();
                 Plans::Many { variables, made: Mutex::default() }
@@ -121,7 +145,7 @@ impl Document {
                 plans,
             });
         }
-        let errors = verdict(types, stock, &ast, errors);
+        let errors = verdict(types, stock, &ast, planned);
         match errors.is_empty() {
             true => Ok(Document { ast, operations }),
             false => Err(refused(errors)),

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 
-use super::coerce::{Coercer, Variables, arguments_error};
+use super::coerce::{Coercer, Variables};
 use super::complete::{At, Completed, Nulled, Shape, non_null};
 use super::model::Auth;
 use super::output::Output;
@@ -18,6 +18,7 @@ use super::plan::{Args, DeclaredField, FieldKind, Plan, PlanField, Selection};
 use super::response::{GraphqlError, PathSegment, path_text};
 use super::stock::Stock;
 use super::tables::{OutputType, Types};
+use super::variables::arguments_error;
 use crate::error::{Error, code};
 use crate::request::{RequestContext, Role};
 use crate::value::{Map, Value};
@@ -309,14 +310,21 @@ impl Execution<'_> {
         self.push(plan, segments, self.unexpected(MASKED));
     }
 
-    /// Records an error of the engine about what a resolver returned. It names types and fields,
-    /// and an excerpt of no value but enum values and scalars; what the client could have seen.
-    pub(super) fn record_own(&self, plan: &PlanField, path: &Path<'_>, message: String) {
+    /// Records an error of the engine about what a resolver returned. `message` names types and
+    /// fields only, so clients may see it; `detail`, which may quote the value, is for the log.
+    pub(super) fn record_own(
+        &self,
+        plan: &PlanField,
+        path: &Path<'_>,
+        message: String,
+        detail: &str,
+    ) {
         let segments = path.segments();
         tracing::error!(
             request_id = %self.cx.info.id,
             path = %path_text(&segments),
             error = %message,
+            detail,
             "a GraphQL field has a wrong value"
         );
         self.push(plan, segments, self.unexpected(message));

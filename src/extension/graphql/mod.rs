@@ -1,9 +1,9 @@
 //! The GraphQL extension point: typed fields, declared as data and executed by resolvers.
 //!
 //! [`Declarations`] of all owners become a [`Schema`]; a schema executes [`Request`]s. The library
-//! `async-graphql` parses, validates, answers introspection and writes SDL. Execution is our own:
-//! the library's dynamic executor does not propagate nulls, checks no output, loses the paths of
-//! errors and resolves nested fields one after another.
+//! `async-graphql` parses, validates and answers introspection. Execution is our own: the library's
+//! dynamic executor does not propagate nulls, checks no output, loses the paths of errors and
+//! resolves nested fields one after another.
 
 mod builder;
 mod check;
@@ -21,6 +21,7 @@ mod response;
 mod scalar;
 mod scan;
 mod schema;
+mod sdl;
 mod stock;
 mod suggest;
 mod tables;
@@ -28,6 +29,7 @@ mod tables;
 mod tests;
 mod types;
 mod validate;
+mod variables;
 
 pub use check::{SchemaProblem, check};
 pub use model::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Field as FieldNode, OperationDefinition,
-    OperationType, Selection as SelectionNode, SelectionSet,
+    OperationType, Selection as SelectionNode, SelectionSet, VariableDefinition,
 };
 use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::Value as Literal;
@@ -103,6 +103,9 @@ pub(super) struct Planner<'a> {
     pub condition_variables: IndexSet<&'a str>,
     /// Whether the operation has conditions that are constants.
     pub constant_conditions: bool,
+    /// The variables that are allowed where they are only because the position has a default.
+    pub allowed_by_default: Vec<String>,
+    definitions: &'a [Positioned<VariableDefinition>],
 }
 
 type Group<'a> = Vec<&'a Positioned<FieldNode>>;
@@ -120,11 +123,14 @@ impl<'a> Planner<'a> {
             errors: Vec::new(),
             condition_variables: IndexSet::new(),
             constant_conditions: false,
+            allowed_by_default: Vec::new(),
+            definitions: &[],
         }
     }
 
     /// Plans an operation. Fragment cycles must have been refused before.
     pub(super) fn plan(&mut self, operation: &'a Positioned<OperationDefinition>) -> Plan {
+        self.definitions = &operation.node.variable_definitions;
         let root = match operation.node.ty {
             OperationType::Query => "Query",
             OperationType::Mutation => "Mutation",
@@ -273,7 +279,8 @@ impl<'a> Planner<'a> {
         let written = &node.node.arguments;
         let dynamic = written.iter().any(|(_, value)| has_variable(&value.node));
         let mut coercer = Coercer::new(self.types);
-        let map = coercer.arguments(&field.args, written, Variables::Unknown);
+        let map = coercer.arguments(&field.args, written, Variables::Unknown(self.definitions));
+        self.allowed_by_default.append(&mut coercer.allowed_by_default);
         for issue in coercer.issues {
             // The issue's first step is the argument.
             let pos = issue

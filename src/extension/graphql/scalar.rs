@@ -89,6 +89,23 @@ impl Scalar {
         })
     }
 
+    /// What its output must be, for error messages.
+    pub(super) fn expectation(self) -> &'static str {
+        match self {
+            Scalar::Id => "a string or an integer (ID)",
+            Scalar::String => "a string in valid UTF-8 (String)",
+            Scalar::Int => "a 32-bit integer (Int)",
+            Scalar::Float => "a finite number (Float)",
+            Scalar::Boolean => "a boolean (Boolean)",
+            Scalar::DateTime => "an RFC 3339 string (DateTime)",
+            Scalar::Date => "a string like 2026-01-02 (Date)",
+            Scalar::Json => "what JSON can hold: finite numbers and valid UTF-8 (JSON)",
+            Scalar::BigInt => "an integer or a string of digits (BigInt)",
+            Scalar::Uuid => "a UUID string (UUID)",
+            Scalar::Upload => "nothing, since Upload is only for input",
+        }
+    }
+
     /// Input coercion (specification, section 3.5) of a value that is not null.
     ///
     /// # Errors
@@ -231,13 +248,22 @@ fn big_int(value: &Value) -> Result<String, String> {
 
 /// `2026-01-02T03:04:05.678Z`, by shape: the form in which the host writes timestamps.
 fn is_canonical_date_time(s: &str) -> bool {
-    s.len() == 24 && s.as_bytes()[19] == b'.' && s.ends_with('Z') && s.parse::<Timestamp>().is_ok()
+    s.len() == 24 && s.as_bytes()[19] == b'.' && s.ends_with('Z') && timestamp(s).is_some()
+}
+
+fn timestamp(s: &str) -> Option<Timestamp> {
+    // The parser also takes ISO 8601 without separators and time zone annotations.
+    let bytes = s.as_bytes();
+    let shaped = bytes.len() >= 20
+        && [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')].iter().all(|(i, b)| bytes[*i] == *b)
+        && !bytes.contains(&b'[');
+    if shaped { s.parse().ok() } else { None }
 }
 
 fn date_time(s: &str) -> Result<String, String> {
-    match s.parse::<Timestamp>() {
-        Ok(timestamp) => Ok(format!("{timestamp:.3}")),
-        Err(_) => Err(format!(
+    match timestamp(s) {
+        Some(timestamp) => Ok(format!("{timestamp:.3}")),
+        None => Err(format!(
             "DateTime cannot represent {}; expected RFC 3339 such as 2026-01-02T03:04:05Z",
             Value::from(s).excerpt()
         )),
@@ -328,6 +354,9 @@ mod tests {
             (Scalar::Date, "2026-02-30".into()),
             (Scalar::Date, "é26-01-0".into()),
             (Scalar::DateTime, "2026-01-02".into()),
+            (Scalar::DateTime, "20260102T030405Z".into()),
+            (Scalar::DateTime, "2026-01-02T03:04:05".into()),
+            (Scalar::DateTime, "2026-01-02T03:04:05+01:00[Europe/Paris]".into()),
             (Scalar::Uuid, "{00000000-0000-0000-0000-000000000000".into()),
             (Scalar::BigInt, "".into()),
             (Scalar::BigInt, "1e3".into()),

@@ -6,13 +6,14 @@ use async_graphql::parser::types::OperationType;
 use parking_lot::Mutex;
 
 use super::check::{SchemaProblem, check};
-use super::coerce::variables;
 use super::document::Documents;
 use super::execute::Execution;
 use super::model::{Declarations, HOST};
 use super::response::{GraphqlError, Mode, Outcome, Request, Response};
+use super::sdl;
 use super::stock::Stock;
 use super::tables::Types;
+use super::variables::variables;
 use crate::error::code;
 use crate::request::RequestContext;
 
@@ -34,6 +35,7 @@ impl Default for SchemaOptions {
 pub struct Schema {
     types: Types,
     stock: Stock,
+    sdl: String,
     documents: Documents,
 }
 
@@ -68,12 +70,13 @@ impl Schema {
         let stock = Stock::build(sets, &types).map_err(|error| {
             vec![SchemaProblem { owner: HOST.to_owned(), place: None, message: error.to_string() }]
         })?;
-        Ok(Schema { types, stock, documents: Documents::new(options.cache_documents) })
+        let sdl = sdl::print(sets, &types);
+        Ok(Schema { types, stock, sdl, documents: Documents::new(options.cache_documents) })
     }
 
     /// The schema as SDL. It depends on the declarations alone, not on their owners' order.
-    pub fn sdl(&self) -> String {
-        self.stock.sdl()
+    pub fn sdl(&self) -> &str {
+        &self.sdl
     }
 
     /// Executes a request (specification, section 6).

@@ -1,5 +1,4 @@
-//! The library's view of the schema: it parses, validates, answers introspection and writes SDL.
-//! Its resolvers are never called; execution is our own.
+//! The library's view of the schema: it parses, validates and answers introspection. Its resolvers are never called; execution is our own.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +13,8 @@ use async_graphql::extensions::{
 };
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument};
 use async_graphql::{
-    CacheControl, Name, Request, Response, SDLExportOptions, ServerError, ServerResult,
-    ValidationResult, Value as StockValue, Variables, async_trait,
+    CacheControl, Name, Request, Response, ServerError, ServerResult, ValidationResult,
+    Value as StockValue, Variables, async_trait,
 };
 use futures_util::FutureExt;
 
@@ -106,15 +105,6 @@ impl Stock {
             };
         }
         Ok(Stock { schema: builder.finish()? })
-    }
-
-    /// The schema as SDL.
-    pub(super) fn sdl(&self) -> String {
-        let options = SDLExportOptions::new()
-            .include_specified_by()
-            .prefer_single_line_descriptions()
-            .use_space_ident();
-        self.schema.sdl_with_options(options)
     }
 
     /// Validates a document. Variables play no part, so the verdict holds for all requests.
@@ -213,7 +203,7 @@ fn stock_type(ty: &TypeRef) -> StockTypeRef {
 }
 
 /// A default value as a literal: strings in enum positions become enum values.
-fn stock_value(ty: &TypeRef, value: &Value, types: &Types) -> StockValue {
+pub(super) fn stock_value(ty: &TypeRef, value: &Value, types: &Types) -> StockValue {
     match (ty.nullable(), value) {
         (TypeRef::List(inner), Value::List(items)) => {
             StockValue::List(items.iter().map(|item| stock_value(inner, item, types)).collect())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use async_graphql::parser::types::{
     BaseType, ExecutableDocument, Selection as SelectionNode, SelectionSet, Type as ParsedType,
 };
-use async_graphql::{Pos, ServerError};
+use async_graphql::{Pos, Positioned, ServerError};
 
 use super::coerce::{Coercer, Variables, type_ref};
 use super::response::{GraphqlError, Location, path_text};
@@ -47,10 +47,13 @@ pub(super) fn guard(types: &Types, document: &ExecutableDocument) -> Vec<Graphql
             let message =
                 format!("The operation selects more than {MAX_SELECTIONS} fields and fragments.");
             errors.push(invalid(message).at(operation.pos));
+        } else if let Some(pos) = deep_introspection(document, &operation.node.selection_set, 0) {
+            let message = "Introspection is nested too deep: each list of fields multiplies it.";
+            errors.push(invalid(message).at(pos));
         }
         for definition in &operation.node.variable_definitions {
             let name = innermost(&definition.node.var_type.node);
-            if types.get(name).is_none() && !name.starts_with("__") {
+            if types.get(name).is_none() {
                 let hint = hint(name, types.types.keys().map(|name| &**name));
                 let message = format!("Unknown type \"{name}\".{hint}");
                 errors.push(invalid(message).at(definition.node.var_type.pos));
@@ -59,15 +62,86 @@ pub(super) fn guard(types: &Types, document: &ExecutableDocument) -> Vec<Graphql
     }
     // Fragments that no operation uses are walked through too.
     for (name, fragment) in &document.fragments {
-        if let Err((message, pos)) = measure.fragment(name.as_str(), fragment.pos) {
-            let error = invalid(message).at(pos);
-            if !errors.contains(&error) {
-                errors.push(error);
-            }
+        if errors.is_empty()
+            && let Err((message, pos)) = measure.fragment(name.as_str(), fragment.pos)
+        {
+            errors.push(invalid(message).at(pos));
         }
     }
     sort(&mut errors);
     errors
+}
+
+/// Lists in introspection that may be nested in each other. Tools need two (a type's fields, and
+/// their arguments, which are no such list); each further one multiplies the answer by the schema.
+const MAX_INTROSPECTION_LISTS: usize = 3;
+
+/// Where lists of introspection are nested too deep. The number of selections has been bounded.
+fn deep_introspection(
+    document: &ExecutableDocument,
+    set: &Positioned<SelectionSet>,
+    lists: usize,
+) -> Option<Pos> {
+    set.node.items.iter().find_map(|item| match &item.node {
+        SelectionNode::Field(field) => {
+            let lists = match field.node.name.node.as_str() {
+                // Only what is below these is introspection; elsewhere a field may have any name.
+                "__schema" | "__type" => 1,
+                "fields" | "inputFields" | "interfaces" | "possibleTypes" if lists > 0 => lists + 1,
+                _ => lists,
+            };
+            match lists > MAX_INTROSPECTION_LISTS {
+                true => Some(field.pos),
+                false => deep_introspection(document, &field.node.selection_set, lists),
+            }
+        }
+        SelectionNode::InlineFragment(inline) => {
+            deep_introspection(document, &inline.node.selection_set, lists)
+        }
+        SelectionNode::FragmentSpread(spread) => {
+            let fragment = document.fragments.get(&spread.node.fragment_name.node)?;
+            deep_introspection(document, &fragment.node.selection_set, lists)
+        }
+    })
+}
+
+/// What planning all operations of a document found out.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub errors: Vec<GraphqlError>,
+    /// Variables that conditions use. The library does not see them on `__typename`.
+    pub used: Vec<String>,
+    /// Variables that are allowed where they are because the position has a default. The library
+    /// does not know this rule.
+    pub allowed_by_default: Vec<String>,
+}
+
+impl Planned {
+    /// Whether the library is wrong about something, or says less than we do.
+    fn overrules(&self, message: &str) -> bool {
+        let subject = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
+        if message.starts_with("Invalid value for argument")
+            || message.starts_with("Invalid default value")
+        {
+            return !self.errors.is_empty();
+        }
+        if let Some(rest) = message.strip_prefix("Variable \"$")
+            && message.contains("\" is not used")
+        {
+            return self.used.contains(&subject(rest));
+        }
+        if let Some(rest) = message.strip_prefix("Variable \"")
+            && message.contains("used in position")
+        {
+            let name = subject(rest);
+            let ours = format!("Variable \"${name}\" of type");
+            return self.allowed_by_default.contains(&name)
+                || self.errors.iter().any(|error| error.message.contains(&ours));
+        }
+        // The library knows a part of these conflicts, in nearly the same words.
+        message.starts_with("Fields ")
+            && self.errors.iter().any(|error| error.message.starts_with("Fields \""))
+    }
 }
 
 /// The library's verdict and that of the planner, which went through all operations.
@@ -75,25 +149,16 @@ pub(super) fn verdict(
     types: &Types,
     stock: &Stock,
     document: &ExecutableDocument,
-    mut planned: Vec<GraphqlError>,
+    mut planned: Planned,
 ) -> Vec<GraphqlError> {
-    planned.extend(defaults(types, document));
+    planned.errors.extend(defaults(types, document));
     let mut errors: Vec<GraphqlError> = stock
         .validate(document)
         .into_iter()
-        // Ours say more.
-        .filter(|error| {
-            planned.is_empty()
-                || !(error.message.starts_with("Invalid value for argument")
-                    || error.message.starts_with("Invalid default value"))
-        })
+        .filter(|error| !planned.overrules(&error.message))
         .map(from_stock)
         .collect();
-    // The library knows a part of these conflicts, in nearly the same words.
-    if planned.iter().any(|error| error.message.starts_with("Fields \"")) {
-        errors.retain(|error| !error.message.starts_with("Fields "));
-    }
-    errors.extend(planned);
+    errors.extend(planned.errors);
     sort(&mut errors);
     // The library goes over the document twice.
     errors.dedup();
@@ -123,7 +188,7 @@ fn defaults(types: &Types, document: &ExecutableDocument) -> Vec<GraphqlError> {
             let Some(default) = &definition.node.default_value else { continue };
             let ty = type_ref(&definition.node.var_type.node);
             let mut coercer = Coercer::new(types);
-            coercer.literal(&ty, &default.node.clone().into_value(), Variables::Unknown);
+            coercer.literal(&ty, &default.node.clone().into_value(), Variables::Unknown(&[]));
             for issue in coercer.issues {
                 let at = match issue.path.is_empty() {
                     true => String::new(),

@@ -229,9 +229,17 @@ async fn output_is_coerced() {
     assert_eq!(
         errors(&response),
         [
-            resolved("badState", "State", "\"ajar\" is not a value of the enum \"State\""),
-            resolved("bytes", "String", "String must be valid UTF-8, found a binary string"),
-            resolved("nan", "JSON", "JSON cannot represent NaN"),
+            resolved("badState", "State", "expected a value of the enum \"State\", found a string"),
+            resolved(
+                "bytes",
+                "String",
+                "expected a string in valid UTF-8 (String), found a binary string"
+            ),
+            resolved(
+                "nan",
+                "JSON",
+                "expected what JSON can hold: finite numbers and valid UTF-8 (JSON), found a list"
+            ),
             resolved("notAList", "[Int]", "expected a list, found an object"),
             resolved(
                 "notAnObject",
@@ -240,6 +248,13 @@ async fn output_is_coerced() {
             ),
         ]
     );
+}
+
+#[test]
+fn execution_may_move_between_threads() {
+    fn assert_send<T: Send>(_: T) {}
+    let (schema, cx, request) = (library(), context(None), Request::new("{ echo }"));
+    assert_send(schema.execute(&request, Mode::AnyOperation, &cx));
 }
 
 #[tokio::test]

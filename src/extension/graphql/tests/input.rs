@@ -148,5 +148,7 @@ async fn null_for_a_non_null_argument_is_a_field_error() {
 
 #[tokio::test]
 async fn a_required_argument_with_a_default_may_be_omitted_or_come_from_a_nullable_variable() {
-    assert_eq!(run(&echo(), "{ must(n: 1) }").await, r#"{"data":{"must":{"n":1,"m":5}}}"#);
+    let filled = r#"{"data":{"must":{"n":1,"m":5}}}"#;
+    assert_eq!(run(&echo(), "{ must(n: 1) }").await, filled);
+    assert_eq!(run(&echo(), "query($m: Int) { must(n: 1, m: $m) }").await, filled);
 }

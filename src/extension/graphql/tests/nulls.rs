@@ -84,9 +84,9 @@ async fn lists_null_their_items_or_themselves() {
         errors(&response),
         [
             "fullInts[1]: The field Query.fullInts of the type \"[Int!]\" resolved to a wrong \
-             value (item 1): Int cannot represent non-integer value: \"x\".",
+             value (item 1): expected a 32-bit integer (Int), found a string.",
             "ints[1]: The field Query.ints of the type \"[Int]\" resolved to a wrong value \
-             (item 1): Int cannot represent non-integer value: \"x\".",
+             (item 1): expected a 32-bit integer (Int), found a string.",
         ]
     );
 }

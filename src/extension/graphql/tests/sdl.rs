@@ -27,7 +27,7 @@ fn host() -> Arc<Declarations> {
 
 #[test]
 fn sdl_does_not_depend_on_the_order_of_activation() {
-    let sdl = |sets: &[Arc<Declarations>]| Schema::build(sets).unwrap().sdl();
+    let sdl = |sets: &[Arc<Declarations>]| Schema::build(sets).unwrap().sdl().to_owned();
     let before = sdl(&[host(), plugin(1)]);
     let with = sdl(&[host(), plugin(1), plugin(2)]);
     assert_eq!(with, sdl(&[plugin(2), host(), plugin(1)]));
@@ -52,19 +52,42 @@ fn sdl_says_everything() {
         input("By", vec![arg("state", "[State!]").default(json(r#"["ON"]"#)), arg("n", "Int!")]);
     let thing_query = constant("thing", "Thing", Value::Null)
         .arg(arg("by", "By").default(json(r#"{"state":"ON","n":1}"#)));
-    let sdl = schema(vec![thing, by, enumeration("State", &["ON"])], vec![thing_query]).sdl();
+    let schema = schema(vec![thing, by, enumeration("State", &["ON"])], vec![thing_query]);
+    let sdl = schema.sdl();
     for part in [
         "input By {\n  state: [State!] = [ON]\n  n: Int!\n}\n",
         "enum State {\n  ON\n}\n",
         "\"A thing.\"\ntype Thing {\n  new: [Int!]!\n  old: Int @deprecated(reason: \"use new\")\n}\n",
         "type Query {\n  thing(by: By = {state: [ON], n: 1}): Thing\n}\n",
-        "schema {\n  query: Query\n}\n",
         "scalar DateTime @specifiedBy(url: \"https://scalars.graphql.org/andimarek/date-time\")",
         "scalar BigInt\n",
     ] {
         assert!(sdl.contains(part), "{part}\nis not in\n{sdl}");
     }
     assert!(!sdl.contains("type Mutation"));
+}
+
+#[test]
+fn any_text_is_escaped_so_that_sdl_can_be_read_again() {
+    let texts = [
+        "a \"quote\" and \\ \t\u{1}",
+        "two\n\nlines \\ \"",
+        "two\n\"\"\"lines\"\"\" \\\"",
+        "\"",
+        "",
+    ];
+    for text in texts {
+        let mut arg = arg("a", "String").default(text);
+        arg.description = Some(text.into());
+        let mut field = constant("q", "Int", Value::Null).arg(arg);
+        field.description = Some(text.into());
+        field.deprecated = Some(text.into());
+        let schema = schema(vec![], vec![field]);
+        let read = async_graphql::parser::parse_schema(schema.sdl());
+        assert!(read.is_ok(), "{read:?}\n{}", schema.sdl());
+        let read = format!("{read:?}");
+        assert_eq!(read.matches(&format!("{text:?}")).count(), 4, "{text:?}\n{read}");
+    }
 }
 
 #[test]

@@ -106,11 +106,21 @@ async fn what_the_parser_or_the_library_misses_is_found() {
             "Argument \"by.n\": Int cannot represent non-integer value: \"x\"",
         ),
         (
+            "query($n: Int) { find(by: {n: 1, id: $n}) { id } }",
+            "Argument \"by.id\": Variable \"$n\" of type \"Int\" used in position expecting type \
+             \"ID\".",
+        ),
+        (
+            "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }",
+            "Introspection is nested too deep: each list of fields multiplies it.",
+        ),
+        (
             "query($s: State = UP) { find(state: $s) { id } }",
             "The default of variable \"$s\" is invalid: Value \"UP\" does not exist in \"State\" \
              enum.",
         ),
         ("query($a: [Missing!] = [1]) { find { id } }", "Unknown type \"Missing\"."),
+        ("query($a: [__No!] = [1]) { find { id } }", "Unknown type \"__No\"."),
         ("{ __typename(x: 1) }", "Unknown argument \"x\" on field \"__typename\"."),
         (
             "{ __typename { x } }",
@@ -176,6 +186,57 @@ fn the_deepest_accepted_documents_fit_on_a_small_stack() {
         });
     });
     thread.unwrap().join().unwrap();
+}
+
+#[tokio::test]
+async fn what_the_library_wrongly_refuses_is_allowed() {
+    let schema = small();
+    for query in [
+        // Only __typename uses the variable.
+        "query($v: Boolean!) { __typename @skip(if: $v) }",
+        // The position's default stands in for an absent variable.
+        "query($n: Int, $v: Boolean = true) { find(by: {n: $n}) @skip(if: $v) { id } }",
+    ] {
+        let response = execute(&schema, query, r#"{"v":true}"#).await;
+        assert_eq!(data(&response), "{}", "{query} {response:?}");
+    }
+    let unused = refused("query($v: Boolean!) { find { id } }").await;
+    assert_eq!(unused, ["Variable \"$v\" is not used"]);
+}
+
+/// Documents with one or two small mistakes anywhere never panic, and never get the library into
+/// a state that had to be caught.
+#[tokio::test]
+async fn damaged_documents_are_refused_or_executed() {
+    let seeds = [
+        "query A($n: Int = 1, $b: [By!] = [{id: 1}], $v: Boolean!) { find(by: {id: \"x\", n: $n}, \
+         state: ON) @include(if: $v) { ...F node(n: $n) { id @skip(if: false) } } }
+         fragment F on Node { name ... on Node { x: id } ... { __typename } }",
+        "{ __schema { types { name fields { name } } } t: __type(name: \"Node\") { kind } find { id } }",
+        "mutation M($s: State! = OFF) { a(x: [[{k: \"\"\"block \\\"\"\" é\"\"\"}]]) } query Q { find { id } }",
+    ];
+    let schema = small();
+    let mut random = 7u64;
+    let mut next = move |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % below
+    };
+    for round in 0..1_500 {
+        let mut text: Vec<char> = seeds[round % seeds.len()].chars().collect();
+        for _ in 0..=next(2) {
+            let (at, other) = (next(text.len()), next(text.len()));
+            match next(4) {
+                0 => drop(text.remove(at)),
+                1 => text.insert(at, text[other]),
+                2 => text[at] = text[other],
+                _ => text.swap(at, other),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let response = execute(&schema, &text, r#"{"v":true}"#).await;
+        let answer = serde_json::to_string(&response).unwrap();
+        assert!(!answer.contains("could not be validated"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+//! The variables of a request, and the errors that clients see of input that does not fit.
+
+use std::sync::Arc;
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::VariableDefinition;
+
+use super::coerce::{Coercer, Issue, Variables, type_ref};
+use super::response::{GraphqlError, PathSegment, path_text};
+use super::tables::Types;
+use crate::error::{Error, code};
+use crate::value::{Map, Value};
+
+/// CoerceVariableValues (section 6.1.2). A variable that was not given and has no default is an
+/// absent key.
+///
+/// # Errors
+///
+/// One error for each thing that is wrong, with the code `invalid_arguments`.
+pub(super) fn variables(
+    types: &Types,
+    definitions: &[Positioned<VariableDefinition>],
+    given: &Map,
+) -> Result<Map, Vec<GraphqlError>> {
+    let mut out = Map::with_capacity(definitions.len());
+    let mut errors = Vec::new();
+    for definition in definitions {
+        let name: Arc<str> = definition.node.name.node.as_str().into();
+        let ty = type_ref(&definition.node.var_type.node);
+        let mut coercer = Coercer::new(types);
+        coercer.path.push(PathSegment::Key(name.clone()));
+        let refused = |path: &[PathSegment], message: String| {
+            variable_error(path, message).at(definition.pos)
+        };
+        match given.get(&*name) {
+            None => {
+                if let Some(default) = &definition.node.default_value {
+                    let literal = default.node.clone().into_value();
+                    let value = coercer.literal(&ty, &literal, Variables::Unknown(&[]));
+                    out.insert(name.to_string(), value.unwrap_or_default());
+                } else if ty.is_non_null() {
+                    let message =
+                        format!("Variable \"${name}\" of required type \"{ty}\" was not provided.");
+                    errors.push(refused(&coercer.path, message));
+                }
+            }
+            Some(Value::Null) if ty.is_non_null() => {
+                let message =
+                    format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null.");
+                errors.push(refused(&coercer.path, message));
+            }
+            Some(value) => {
+                let value = coercer.value(&ty, value);
+                out.insert(name.to_string(), value);
+            }
+        }
+        for issue in coercer.issues {
+            let at = match issue.path.len() {
+                0 | 1 => String::new(),
+                _ => format!(" at \"{}\"", path_text(&issue.path)),
+            };
+            let message = format!(
+                "Variable \"${name}\" got invalid value {}{at}; {}",
+                issue.found, issue.message
+            );
+            errors.push(refused(&issue.path, message));
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(out),
+        false => Err(errors),
+    }
+}
+
+fn variable_error(path: &[PathSegment], message: String) -> GraphqlError {
+    let issue = issue_value(path, &message);
+    GraphqlError::new(code::INVALID_ARGUMENTS, message).with("issues", vec![issue])
+}
+
+fn issue_value(path: &[PathSegment], message: &str) -> Value {
+    let mut map = Map::new();
+    map.insert("argumentPath".to_owned(), path.iter().map(Value::from).collect::<Vec<_>>().into());
+    map.insert("message".to_owned(), message.into());
+    Value::Map(map)
+}
+
+/// The field error for arguments that do not fit: `invalid_arguments` with all issues.
+pub(super) fn arguments_error(issues: &[Issue]) -> Error {
+    let message = issues
+        .iter()
+        .map(|issue| format!("Argument \"{}\": {}", path_text(&issue.path), issue.message))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let issues: Vec<Value> =
+        issues.iter().map(|issue| issue_value(&issue.path, &issue.message)).collect();
+    Error::new(code::INVALID_ARGUMENTS, message).with("issues", issues)
+}
