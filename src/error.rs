@@ -63,6 +63,29 @@ impl Phase {
     }
 }
 
+impl Phase {
+    /// Whether it is a step of the plugin's life, rather than the reading of a version of it.
+    pub fn is_step(self) -> bool {
+        matches!(self, Phase::Install | Phase::Activate | Phase::Deactivate | Phase::Uninstall)
+    }
+
+    /// The phase of this name; an unknown one counts as a call's.
+    pub fn parse(name: &str) -> Self {
+        [
+            Phase::Source,
+            Phase::Manifest,
+            Phase::Load,
+            Phase::Install,
+            Phase::Activate,
+            Phase::Deactivate,
+            Phase::Uninstall,
+        ]
+        .into_iter()
+        .find(|phase| phase.as_str() == name)
+        .unwrap_or(Phase::Call)
+    }
+}
+
 /// One thing that is wrong with a plugin: what, and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {

@@ -1,6 +1,7 @@
 //! Moondock, a plugin host: a folder of Lua scripts becomes typed GraphQL fields, tables and hooks
 //! of a running server.
 
+pub mod backend;
 pub mod cli;
 pub mod control;
 pub mod ctx;
@@ -8,6 +9,7 @@ pub mod data_dir;
 pub mod error;
 pub mod events;
 pub mod extension;
+pub mod host;
 pub mod logging;
 pub mod lua;
 pub mod nearest;

@@ -52,14 +52,24 @@ enum Action {
     /// Activates an installed plugin
     Activate(Named),
     /// Deactivates a plugin
-    Deactivate(Named),
+    Deactivate(Forceable),
     /// Uninstalls a plugin and drops its tables
-    Uninstall(Named),
+    Uninstall(Forceable),
 }
 
 #[derive(Args)]
 struct Named {
     id: String,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Args)]
+struct Forceable {
+    id: String,
+    /// Goes on although onDeactivate or onUninstall fails
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -74,17 +84,33 @@ struct Plan {
 
 impl Action {
     fn plan(self) -> Plan {
-        let (operation, id, grant, json, flags) = match self {
-            Action::List { json, flags } => (Operation::List, None, false, json, flags),
-            Action::Info { id, json, flags } => (Operation::Info, Some(id), false, json, flags),
-            Action::Install { id, grant, flags } => {
-                (Operation::Install, Some(id), grant, false, flags)
-            }
-            Action::Activate(n) => (Operation::Activate, Some(n.id), false, false, n.flags),
-            Action::Deactivate(n) => (Operation::Deactivate, Some(n.id), false, false, n.flags),
-            Action::Uninstall(n) => (Operation::Uninstall, Some(n.id), false, false, n.flags),
+        let plan = |operation, flags| {
+            Plan { operation, request: ControlRequest::default(), json: false, flags }
         };
-        Plan { operation, request: ControlRequest { plugin_id: id, grant }, json, flags }
+        let about = |operation, id: String, flags| {
+            let request = ControlRequest { plugin_id: Some(id), ..ControlRequest::default() };
+            Plan { request, ..plan(operation, flags) }
+        };
+        match self {
+            Action::List { json, flags } => Plan { json, ..plan(Operation::List, flags) },
+            Action::Info { id, json, flags } => Plan { json, ..about(Operation::Info, id, flags) },
+            Action::Install { id, grant, flags } => {
+                let mut plan = about(Operation::Install, id, flags);
+                plan.request.grant = grant;
+                plan
+            }
+            Action::Activate(named) => about(Operation::Activate, named.id, named.flags),
+            Action::Deactivate(f) => f.plan(Operation::Deactivate),
+            Action::Uninstall(f) => f.plan(Operation::Uninstall),
+        }
+    }
+}
+
+impl Forceable {
+    fn plan(self, operation: Operation) -> Plan {
+        let (plugin_id, force) = (Some(self.id), self.force);
+        let request = ControlRequest { plugin_id, force, ..ControlRequest::default() };
+        Plan { operation, request, json: false, flags: self.flags }
     }
 }
 

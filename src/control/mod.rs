@@ -83,6 +83,16 @@ pub struct ControlRequest {
     pub plugin_id: Option<String>,
     /// Installing grants what the manifest asks for.
     pub grant: bool,
+    /// Deactivating and uninstalling go on although the plugin's own functions fail.
+    pub force: bool,
+}
+
+impl ControlRequest {
+    /// The plugin's id, or the error that it is missing.
+    pub fn require_plugin_id(&self) -> Result<&str, Error> {
+        let id = self.plugin_id.as_deref();
+        id.ok_or_else(|| Error::invalid_argument(&["pluginId"], "pluginId is missing"))
+    }
 }
 
 /// The body of an answer.

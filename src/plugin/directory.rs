@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
 use super::generation::Generation;
 use super::manifest::{Manifest, Permissions};
-use crate::error::{Problem, Result};
+use crate::error::{Phase, Problem, Result};
 use crate::store::plugins::{self, PluginFilter, PluginRecord, RecordedError};
 use crate::store::Store;
 use crate::value::Value;
@@ -82,12 +83,19 @@ pub fn granted(record: &PluginRecord) -> Permissions {
 #[derive(Debug)]
 pub struct Directory {
     states: RwLock<BTreeMap<String, State>>,
+    /// Whether this process runs the plugins, or only looks at what is recorded.
+    serving: AtomicBool,
     store: Arc<Store>,
 }
 
 impl Directory {
     pub fn new(store: Arc<Store>) -> Self {
-        Directory { states: RwLock::default(), store }
+        Directory { states: RwLock::default(), serving: AtomicBool::new(false), store }
+    }
+
+    /// From now on a plugin is active if this process runs it, whatever its record says.
+    pub(super) fn serves(&self) {
+        self.serving.store(true, Ordering::Relaxed);
     }
 
     /// A copy of a plugin's state.
@@ -120,11 +128,15 @@ impl Directory {
         } else {
             state.errors.clone()
         };
+        let recorded = !self.serving.load(Ordering::Relaxed) && record.is_activated;
+        let step_failed = || errors.iter().any(|error| Phase::parse(&error.phase).is_step());
         let status = match &state.active {
             _ if state.busy => Status::Loading,
-            Some(_) => Status::Active,
-            None if !errors.is_empty() => Status::Error,
-            None => Status::Inactive,
+            // What failed was a new version; the old one serves as before.
+            Some(_) if !step_failed() => Status::Active,
+            None if errors.is_empty() && recorded => Status::Active,
+            None if errors.is_empty() => Status::Inactive,
+            _ => Status::Error,
         };
         PluginView {
             record,

@@ -88,6 +88,22 @@ impl Manager {
         self.run(|operations| operations.start().boxed()).await
     }
 
+    /// Reads what the folders say about the plugins, without running any.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn know_plugins(&self) -> Result<()> {
+        self.run(|operations| operations.know().boxed()).await
+    }
+
+    /// The names of the folders in the plugins folder, installed or not.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub async fn folders(&self) -> Result<Vec<String>> {
+        self.run(|operations| async move { Ok(operations.folders().await) }.boxed()).await
+    }
+
     /// Ends all generations, for shutdown. Records stay as they are.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ const PARALLEL_LOADS: usize = 4;
 impl Operations {
     /// Makes what the database says is active active again.
     pub async fn start(&self) -> Result<()> {
+        self.directory.serves();
         self.raise("plugins:initializing");
         for candidate in self.scan().await {
             if let Some(problem) = candidate.problem {
@@ -58,6 +59,20 @@ impl Operations {
         }
         self.raise("plugins:ready");
         Ok(())
+    }
+
+    /// Reads the manifests of all plugins without running anything.
+    pub async fn know(&self) -> Result<()> {
+        let session = self.services.store.session();
+        for record in plugins::list(&session, &PluginFilter::default()).await? {
+            self.read_manifest(&record.plugin_id).await;
+        }
+        Ok(())
+    }
+
+    /// The names of the folders that may be plugins.
+    pub async fn folders(&self) -> Vec<String> {
+        self.scan().await.into_iter().map(|candidate| candidate.name).collect()
     }
 
     /// Brings up what is loaded, plugins after those that they depend on, and puts them all into
@@ -225,8 +240,8 @@ impl Operations {
     async fn take_in_new_folders(&self) {
         for candidate in self.scan().await {
             if candidate.problem.is_none() {
-                let known = plugins::by_plugin_id(&self.services.store.session(), &candidate.name);
-                if matches!(known.await, Ok(None)) {
+                let session = self.services.store.session();
+                if let Ok(None) = plugins::by_plugin_id(&session, &candidate.name).await {
                     self.report(&candidate.name, self.take_in(&candidate.name).await);
                 }
             }

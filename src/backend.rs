@@ -1,0 +1,186 @@
+//! What the command line asks of the host.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Backend;
+use crate::control::{
+    self, ControlHandler, ControlReply, ControlRequest, Operation, PluginFailure, PluginInfo,
+};
+use crate::data_dir::DataDir;
+use crate::error::{Error, Phase, Problem, Result};
+use crate::host::HostBuilder;
+use crate::plugin::directory::PluginView;
+use crate::plugin::manager::Manager;
+use crate::settings::{Mode, Settings};
+use crate::store::plugins::{PluginFilter, RecordedError};
+
+/// The host of this process.
+pub struct LocalHost;
+
+#[async_trait]
+impl Backend for LocalHost {
+    async fn serve(&self, settings: Settings, data_dir: DataDir) -> Result<(), Error> {
+        let mode = settings.mode;
+        let plugins = settings.plugins.clone();
+        let host = HostBuilder::new(settings).start().await?;
+        let (listener, address) = host.bind().await?;
+        let stop = CancellationToken::new();
+        let controlled = match control::listen(data_dir.path()) {
+            Ok(socket) => {
+                let handler = Arc::new(Control(host.manager().clone()));
+                Some(tokio::spawn(control::serve(socket, handler, stop.clone())))
+            }
+            Err(error) => {
+                tracing::warn!("the command line cannot reach this server: {error}");
+                None
+            }
+        };
+        let signalled = stop.clone();
+        tokio::spawn(async move {
+            shutdown_signal().await;
+            tracing::info!("shutting down");
+            signalled.cancel();
+        });
+        println!("moondock is listening on http://{address}");
+        if mode == Mode::Dev {
+            println!("  GraphQL and GraphiQL  http://{address}/graphql");
+            println!("  plugins               {}", plugins.display());
+        }
+        let served = host.serve(listener, stop.clone()).await;
+        stop.cancel();
+        if let Some(controlled) = controlled {
+            match controlled.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!("the control channel failed: {error}"),
+                Err(error) => tracing::error!("the control channel failed: {error}"),
+            }
+        }
+        host.stop().await;
+        // The socket must not outlive the server; a start after a crash removes it too.
+        let _ = std::fs::remove_file(control::socket_path(data_dir.path()));
+        served
+    }
+
+    async fn operate(
+        &self,
+        settings: Settings,
+        _data_dir: DataDir,
+        operation: Operation,
+        request: ControlRequest,
+    ) -> ControlReply {
+        let builder = HostBuilder::new(settings);
+        let host = match operation {
+            Operation::List | Operation::Info => builder.look().await,
+            // What the operation does depends on the other active plugins.
+            _ => builder.start().await,
+        };
+        let host = match host {
+            Ok(host) => host,
+            Err(error) => return error.into(),
+        };
+        let reply = Control(host.manager().clone()).handle(operation, request).await;
+        host.stop().await;
+        reply
+    }
+}
+
+/// The server's end of the control channel.
+struct Control(Manager);
+
+#[async_trait]
+impl ControlHandler for Control {
+    async fn handle(&self, operation: Operation, request: ControlRequest) -> ControlReply {
+        match self.carry_out(operation, request).await {
+            Ok(reply) => reply,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl Control {
+    async fn carry_out(&self, operation: Operation, request: ControlRequest) -> Result<ControlReply> {
+        let manager = &self.0;
+        if operation == Operation::List {
+            let views = manager.directory().list(&PluginFilter::default()).await?;
+            let mut plugins: Vec<PluginInfo> = views.iter().map(info).collect();
+            for id in manager.folders().await? {
+                if !plugins.iter().any(|plugin| plugin.plugin_id == id) {
+                    let status = "AVAILABLE".to_owned();
+                    plugins.push(PluginInfo { plugin_id: id, status, ..Default::default() });
+                }
+            }
+            plugins.sort_by(|a, b| a.plugin_id.cmp(&b.plugin_id));
+            return Ok(ControlReply::plugins(plugins));
+        }
+        let id = request.require_plugin_id()?;
+        let view = match operation {
+            Operation::List | Operation::Info => {
+                manager.directory().by_plugin_id(id).await?.ok_or_else(|| {
+                    Error::new(
+                        crate::error::code::NOT_FOUND,
+                        format!("There is no plugin \"{id}\"; moondock plugin list shows all"),
+                    )
+                })?
+            }
+            Operation::Install => manager.install(id, request.grant).await?,
+            Operation::Activate => manager.activate(id).await?,
+            Operation::Deactivate => manager.deactivate(id, request.force).await?,
+            Operation::Uninstall => manager.uninstall(id, request.force).await?,
+        };
+        Ok(ControlReply::plugin(info(&view)))
+    }
+}
+
+fn info(view: &PluginView) -> PluginInfo {
+    let manifest = view.manifest.as_deref();
+    PluginInfo {
+        plugin_id: view.record.plugin_id.clone(),
+        status: view.status.as_str().to_owned(),
+        is_installed: view.record.is_installed,
+        is_activated: view.record.is_activated,
+        name: manifest.map(|m| m.name.clone()),
+        version: manifest
+            .map(|m| m.version.to_string())
+            .or_else(|| view.record.installed_version.clone()),
+        description: manifest.map(|m| m.description.clone()),
+        author: manifest.map(|m| m.author.clone()),
+        generation: view.generation,
+        permissions: manifest.map(|m| m.permissions.clone()).unwrap_or_default(),
+        granted_permissions: view.granted(),
+        errors: view.errors.iter().map(failure).collect(),
+    }
+}
+
+fn failure(error: &RecordedError) -> PluginFailure {
+    let mut problem = Problem::new(Phase::parse(&error.phase), error.message.clone());
+    problem.file.clone_from(&error.file);
+    problem.line = error.line;
+    PluginFailure { at: error.at.clone(), problem }
+}
+
+async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!("SIGTERM cannot be handled: {error}");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        result = tokio::signal::ctrl_c() => {
+            if let Err(error) = result {
+                tracing::warn!("SIGINT cannot be handled: {error}");
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

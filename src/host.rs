@@ -1,0 +1,234 @@
+//! The host: wires the parts together, starts and stops them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::events::{Event, EventBus};
+use crate::extension::graphql::{Declarations, Graphql, Mode, Request, Response, Schema, SchemaOptions};
+use crate::extension::{self};
+use crate::plugin::admin::{self, ManagerCell};
+use crate::plugin::manager::{Manager, ManagerOptions};
+use crate::plugin::watcher;
+use crate::plugin::world::World;
+use crate::request::{RequestContext, RequestInfo, User};
+use crate::server::auth::{Authenticator, TokenAuthenticator};
+use crate::server::{self, ServerState};
+use crate::services::{Limits, Services};
+use crate::settings::{Mode as SettingsMode, Settings};
+use crate::store::Store;
+
+/// The database's file in the data dir.
+const DATABASE_FILE: &str = "moondock.db";
+
+/// Makes a [`Host`]. Embedders add their own fields and accounts here.
+///
+/// ```no_run
+/// # async fn example() -> moondock::error::Result<()> {
+/// use moondock::host::HostBuilder;
+/// use moondock::settings::{Mode, Settings};
+///
+/// let host = HostBuilder::new(Settings::new(Mode::Serve)).start().await?;
+/// println!("{}", host.sdl());
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct HostBuilder {
+    settings: Settings,
+    declarations: Vec<Arc<Declarations>>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl HostBuilder {
+    /// A host with these settings.
+    pub fn new(settings: Settings) -> Self {
+        HostBuilder { settings, declarations: Vec::new(), authenticator: None }
+    }
+
+    /// Adds types and fields, resolved in Rust, beside those of the plugins.
+    pub fn declarations(mut self, declarations: Declarations) -> Self {
+        self.declarations.push(Arc::new(declarations));
+        self
+    }
+
+    /// Decides who a bearer token stands for, in place of the administrator's token alone.
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = Some(authenticator);
+        self
+    }
+
+    /// Opens the database and makes what was active active again.
+    ///
+    /// # Errors
+    /// When the database or the folders cannot be used. A broken plugin is none.
+    pub async fn start(self) -> Result<Host> {
+        let host = self.open().await?;
+        host.manager.start_plugins().await?;
+        host.ready.store(true, Ordering::SeqCst);
+        if host.settings.hot_reload {
+            host.watch()?;
+        }
+        Ok(host)
+    }
+
+    /// As [`HostBuilder::start`], but only looks: no plugin runs.
+    ///
+    /// # Errors
+    /// When the database or the folders cannot be used.
+    pub async fn look(self) -> Result<Host> {
+        let host = self.open().await?;
+        host.manager.know_plugins().await?;
+        Ok(host)
+    }
+
+    async fn open(self) -> Result<Host> {
+        let settings = self.settings;
+        for dir in [&settings.plugins, &settings.data_dir] {
+            std::fs::create_dir_all(dir).map_err(|error| {
+                Error::unexpected(format!("cannot make the folder {}: {error}", dir.display()))
+            })?;
+        }
+        let store = match &settings.database_url {
+            Some(url) => Store::open(url.expose()).await?,
+            None => Store::open_file(&settings.data_dir.join(DATABASE_FILE)).await?,
+        };
+        let cell = ManagerCell::default();
+        let mut host = vec![admin::declarations(cell.clone())];
+        host.extend(self.declarations);
+        let options = SchemaOptions { cache_documents: settings.document_cache };
+        let points = extension::all(Graphql { host, options });
+        let world = World::build(&points, Vec::new()).map_err(|conflicts| {
+            let problems = conflicts.into_iter().map(|conflict| conflict.problem).collect();
+            Error::from_problems(problems)
+        })?;
+        let limits =
+            Limits { max_memory_mb: settings.max_memory_mb, max_timeout_ms: settings.max_timeout_ms };
+        let services = Arc::new(Services {
+            store,
+            limits,
+            points,
+            world: ArcSwap::from_pointee(world),
+            events: EventBus::default(),
+        });
+        services.events.connect(&services);
+        let manager_options = ManagerOptions {
+            plugins_dir: settings.plugins.clone(),
+            automatic: settings.mode == SettingsMode::Dev,
+        };
+        let manager = Manager::start(Arc::clone(&services), manager_options);
+        cell.set(manager.clone());
+        let authenticator = self.authenticator.unwrap_or_else(|| {
+            Arc::new(TokenAuthenticator::new(settings.admin_token.as_ref()))
+        });
+        Ok(Host {
+            settings,
+            services,
+            manager,
+            authenticator,
+            ready: Arc::default(),
+            stopping: CancellationToken::new(),
+        })
+    }
+}
+
+/// A running host.
+pub struct Host {
+    settings: Settings,
+    services: Arc<Services>,
+    manager: Manager,
+    authenticator: Arc<dyn Authenticator>,
+    ready: Arc<AtomicBool>,
+    stopping: CancellationToken,
+}
+
+impl Host {
+    /// Changes plugins and tells about them.
+    pub fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// All events from now on, those of the plugins' life included.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.services.events.subscribe()
+    }
+
+    /// The schema of the current World as SDL.
+    pub fn sdl(&self) -> String {
+        let schema = self.services.world.load().part::<Schema>();
+        schema.map(|schema| schema.sdl().to_owned()).unwrap_or_default()
+    }
+
+    /// Executes a GraphQL request in this process, on behalf of `user`.
+    pub async fn execute(&self, request: &Request, user: Option<Arc<User>>) -> Option<Response> {
+        let world = self.services.world.load_full();
+        let schema = world.part::<Schema>()?;
+        let info = RequestInfo { id: uuid::Uuid::now_v7().to_string(), ..Default::default() };
+        let context = RequestContext { info: Arc::new(info), user, world };
+        Some(schema.execute(request, Mode::AnyOperation, &context).await)
+    }
+
+    /// The HTTP routes, to serve them from elsewhere.
+    pub fn router(&self) -> axum::Router {
+        server::router(ServerState {
+            services: Arc::clone(&self.services),
+            authenticator: Arc::clone(&self.authenticator),
+            ready: Arc::clone(&self.ready),
+            body_limit: self.settings.body_limit,
+        })
+    }
+
+    /// Opens the socket that the settings name.
+    ///
+    /// # Errors
+    /// When the address is wrong or taken.
+    pub async fn bind(&self) -> Result<(TcpListener, SocketAddr)> {
+        let listen = &self.settings.listen;
+        let failed = |error| Error::unexpected(format!("cannot listen on {listen}: {error}"));
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok((listener, address))
+    }
+
+    /// Serves HTTP until `stop` is cancelled and the requests in flight are answered.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> Result<()> {
+        let served = server::serve(listener, self.router(), stop, self.settings.shutdown_grace).await;
+        served.map_err(|error| Error::unexpected(format!("the server failed: {error}")))
+    }
+
+    /// Reloads plugins when their files change, until the host stops.
+    ///
+    /// # Errors
+    /// When the plugins folder cannot be watched.
+    pub fn watch(&self) -> Result<()> {
+        let dir: &PathBuf = &self.settings.plugins;
+        watcher::watch(dir, self.manager.clone(), self.stopping.clone()).map_err(|error| {
+            Error::unexpected(format!("cannot watch {}: {error}", dir.display()))
+        })
+    }
+
+    /// Ends all plugins (`onUnload`) and closes the database. Nothing is deactivated.
+    pub async fn stop(self) {
+        self.ready.store(false, Ordering::SeqCst);
+        self.stopping.cancel();
+        self.services.events.drained(self.settings.shutdown_grace).await;
+        if let Err(error) = self.manager.stop_plugins().await {
+            tracing::error!("stopping the plugins: {error}");
+        }
+        self.services.events.drained(Duration::from_secs(1)).await;
+        // Breaks the ring of World, generations and services.
+        self.services.world.store(Arc::new(World::default()));
+        self.services.store.close().await;
+    }
+}

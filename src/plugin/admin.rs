@@ -1,0 +1,356 @@
+//! The administrators' GraphQL: the fields of the original's admin API over the plugin manager.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::directory::{PluginView, error_value};
+use super::manager::Manager;
+use crate::error::{Error, Result, code};
+use crate::extension::graphql::{
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef,
+    Operation, RootField, TypeDef, TypeRef, for_fn,
+};
+use crate::store::plugins::PluginFilter;
+use crate::value::{Map, Value};
+
+/// The types and fields, each resolved by the manager that `manager` gives once the host has one.
+pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
+    let types = vec![
+        TypeDef::Enum(EnumDef {
+            name: "PluginStatus".into(),
+            description: Some("How a plugin is doing.".into()),
+            values: ["LOADING", "ACTIVE", "INACTIVE", "ERROR"].map(EnumValueDef::new).into(),
+            place: None,
+        }),
+        object("Plugin", "A plugin and what is known about it.", PLUGIN_FIELDS),
+        object("PluginError", "Something that went wrong with a plugin.", ERROR_FIELDS),
+        input("QueryPluginsInput", &[
+            ("pluginId", "String"),
+            ("isActivated", "Boolean"),
+            ("isInstalled", "Boolean"),
+        ]),
+        input("QueryPluginInput", &[("id", "String!")]),
+        input("CreatePluginInput", &[("pluginId", "String!")]),
+        input("InstallPluginInput", &[("pluginId", "String!")]),
+        input("UpdatePluginInput", &[
+            ("id", "String!"),
+            ("pluginId", "String"),
+            ("isActivated", "Boolean"),
+            ("isInstalled", "Boolean"),
+            ("backup", "Boolean"),
+        ]),
+        input("DeletePluginInput", &[("id", "String!")]),
+        input("ReloadPluginInput", &[("pluginId", "String!")]),
+        input("GrantPluginInput", &[("pluginId", "String!"), ("permissions", "JSON!")]),
+    ];
+    let m = manager;
+    let fields = vec![
+        query(&m, "getPlugins", "[Plugin!]", "QueryPluginsInput", "All plugins that fit.", list),
+        query(&m, "getPluginById", "Plugin", "QueryPluginInput!", "One plugin.", by_id),
+        mutation(&m, "createPlugin", "CreatePluginInput!", "Makes a record.", create),
+        mutation(&m, "installPlugin", "InstallPluginInput!", "Installs a plugin.", install),
+        mutation(
+            &m,
+            "updatePlugin",
+            "UpdatePluginInput!",
+            "Changes a record; isInstalled and isActivated drive the plugin's life.",
+            update,
+        ),
+        mutation(
+            &m,
+            "deletePlugin",
+            "DeletePluginInput!",
+            "Uninstalls a plugin and removes its folder and record.",
+            delete,
+        ),
+        mutation(&m, "reloadPlugin", "ReloadPluginInput!", "Reads the folder again.", reload),
+        mutation(
+            &m,
+            "grantPlugin",
+            "GrantPluginInput!",
+            "Replaces what the plugin is granted.",
+            grant,
+        ),
+    ];
+    Arc::new(Declarations { owner: HOST.into(), types, fields })
+}
+
+/// Where the resolvers find the manager, which is made after the schema's declarations.
+#[derive(Clone, Default)]
+pub struct ManagerCell(Arc<std::sync::OnceLock<Manager>>);
+
+impl ManagerCell {
+    /// Sets the manager, once.
+    pub fn set(&self, manager: Manager) {
+        // A second one would mean two hosts with one set of declarations, which nobody makes.
+        let _ = self.0.set(manager);
+    }
+
+    fn get(&self) -> Result<Manager> {
+        self.0.get().cloned().ok_or_else(|| Error::unexpected("the plugin manager is not there"))
+    }
+}
+
+const PLUGIN_FIELDS: &[(&str, &str)] = &[
+    ("id", "ID!"),
+    ("pluginId", "String!"),
+    ("isActivated", "Boolean!"),
+    ("isInstalled", "Boolean!"),
+    ("backup", "Boolean!"),
+    ("createdAt", "DateTime!"),
+    ("updatedAt", "DateTime"),
+    ("status", "PluginStatus!"),
+    ("name", "String"),
+    ("version", "String"),
+    ("description", "String"),
+    ("author", "String"),
+    ("manifest", "JSON"),
+    ("errorMessage", "String"),
+    ("errors", "[PluginError!]!"),
+    ("generation", "Int!"),
+    ("permissions", "JSON"),
+    ("grantedPermissions", "JSON"),
+];
+
+const ERROR_FIELDS: &[(&str, &str)] = &[
+    ("phase", "String!"),
+    ("message", "String!"),
+    ("file", "String"),
+    ("line", "Int"),
+    ("at", "DateTime!"),
+];
+
+fn ty(text: &str) -> TypeRef {
+    TypeRef::parse(text).expect("the types in this file are written right; every host uses them")
+}
+
+fn object(name: &str, description: &str, fields: &[(&str, &str)]) -> TypeDef {
+    let fields = fields.iter().map(|(name, of)| FieldDef::new(*name, ty(of))).collect();
+    let (name, description) = (name.to_owned(), Some(description.to_owned()));
+    TypeDef::Object(ObjectDef { name, description, fields, place: None })
+}
+
+fn input(name: &str, fields: &[(&str, &str)]) -> TypeDef {
+    let fields = fields.iter().map(|(name, of)| InputValueDef::new(*name, ty(of))).collect();
+    TypeDef::Input(InputDef { name: name.into(), description: None, fields, place: None })
+}
+
+type Handler = fn(Manager, Map) -> BoxFuture<'static, Result<Value>>;
+
+fn root(
+    cell: &ManagerCell,
+    operation: Operation,
+    (name, returns, takes, description): (&str, &str, &str, &str),
+    handler: Handler,
+) -> RootField {
+    let cell = cell.clone();
+    let resolver = for_fn(move |_, mut args, _| {
+        let cell = cell.clone();
+        async move {
+            let input = match args.shift_remove("input") {
+                Some(Value::Map(input)) => input,
+                _ => Map::new(),
+            };
+            handler(cell.get()?, input).await
+        }
+        .boxed()
+    });
+    let mut field = FieldDef::new(name, ty(returns))
+        .arg(InputValueDef::new("input", ty(takes)))
+        .resolver(resolver);
+    field.description = Some(description.to_owned());
+    RootField { operation, field, auth: Auth::Administrator }
+}
+
+fn query(
+    cell: &ManagerCell,
+    name: &str,
+    returns: &str,
+    takes: &str,
+    description: &str,
+    handler: Handler,
+) -> RootField {
+    root(cell, Operation::Query, (name, returns, takes, description), handler)
+}
+
+fn mutation(
+    cell: &ManagerCell,
+    name: &str,
+    takes: &str,
+    description: &str,
+    handler: Handler,
+) -> RootField {
+    root(cell, Operation::Mutation, (name, "Plugin", takes, description), handler)
+}
+
+// --- resolvers -------------------------------------------------------------------------------------
+
+fn list(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let filter = PluginFilter {
+            plugin_id: text(&input, "pluginId"),
+            is_activated: flag(&input, "isActivated"),
+            is_installed: flag(&input, "isInstalled"),
+        };
+        let views = manager.directory().list(&filter).await?;
+        Ok(Value::List(views.iter().map(plugin_value).collect()))
+    }
+    .boxed()
+}
+
+fn by_id(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move { Ok(plugin_value(&find(&manager, &input).await?)) }.boxed()
+}
+
+fn create(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let view = manager.create(&required(&input, "pluginId")?).await;
+        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+    }
+    .boxed()
+}
+
+fn install(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let view = manager.install(&required(&input, "pluginId")?, false).await;
+        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+    }
+    .boxed()
+}
+
+fn reload(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let view = manager.reload(&required(&input, "pluginId")?).await;
+        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+    }
+    .boxed()
+}
+
+fn grant(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let permissions = input.get("permissions").cloned().unwrap_or_default();
+        let permissions = serde_json::to_value(&permissions)
+            .map_err(|e| Error::invalid_argument(&["input", "permissions"], e.to_string()))?;
+        let view = manager.grant(&required(&input, "pluginId")?, permissions).await;
+        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+    }
+    .boxed()
+}
+
+fn delete(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let view = find(&manager, &input).await?;
+        let deleted = manager.delete(&view.record.plugin_id).await;
+        deleted.map(|view| plugin_value(&view)).map_err(|error| about(error, "id"))
+    }
+    .boxed()
+}
+
+/// The parts of an update happen one after another; the first that fails ends it.
+fn update(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let mut view = find(&manager, &input).await?;
+        let mut id = view.record.plugin_id.clone();
+        let (activate, install) = (flag(&input, "isActivated"), flag(&input, "isInstalled"));
+        if activate == Some(true) && install == Some(false) {
+            let message = "A plugin that is not installed cannot be active";
+            return Err(Error::invalid_argument(&["input", "isActivated"], message));
+        }
+        if let Some(new_id) = text(&input, "pluginId").filter(|new| *new != id) {
+            view = manager.rename(&id, &new_id).await.map_err(|e| about(e, "pluginId"))?;
+            id = new_id;
+        }
+        if let Some(backup) = flag(&input, "backup") {
+            view = manager.set_backup(&id, backup).await.map_err(|e| about(e, "backup"))?;
+        }
+        if install == Some(true) && !view.record.is_installed {
+            view = manager.install(&id, false).await.map_err(|e| about(e, "isInstalled"))?;
+        }
+        if activate == Some(true) {
+            view = manager.activate(&id).await.map_err(|e| about(e, "isActivated"))?;
+        }
+        if activate == Some(false) {
+            view = manager.deactivate(&id, false).await.map_err(|e| about(e, "isActivated"))?;
+        }
+        if install == Some(false) && view.record.is_installed {
+            view = manager.uninstall(&id, false).await.map_err(|e| about(e, "isInstalled"))?;
+        }
+        Ok(plugin_value(&view))
+    }
+    .boxed()
+}
+
+// --- values ----------------------------------------------------------------------------------------
+
+fn text(input: &Map, key: &str) -> Option<String> {
+    input.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn flag(input: &Map, key: &str) -> Option<bool> {
+    input.get(key).and_then(Value::as_bool)
+}
+
+fn required(input: &Map, key: &str) -> Result<String> {
+    match text(input, key) {
+        Some(text) if !text.trim().is_empty() => Ok(text),
+        _ => Err(Error::invalid_argument(&["input", key], "It must not be empty")),
+    }
+}
+
+async fn find(manager: &Manager, input: &Map) -> Result<PluginView> {
+    let id = required(input, "id")?;
+    if uuid::Uuid::try_parse(&id).is_err() {
+        return Err(Error::invalid_argument(&["input", "id"], "It must be a UUID"));
+    }
+    let found = manager.directory().by_record_id(&id.to_lowercase()).await?;
+    found.ok_or_else(|| Error::not_found(&["input", "id"], "There is no plugin with this id"))
+}
+
+/// Says which argument an error of the manager is about.
+fn about(error: Error, argument: &str) -> Error {
+    let about_arguments = [code::FORBIDDEN_ON_ARGUMENTS, code::NOT_FOUND].contains(&&*error.code);
+    if !about_arguments || error.extensions.contains_key("issues") {
+        return error;
+    }
+    let issues = Error::invalid_argument(&["input", argument], &error.message).extensions;
+    let mut extensions = error.extensions;
+    extensions.extend(issues);
+    Error { extensions, ..error }
+}
+
+fn plugin_value(view: &PluginView) -> Value {
+    let record = &view.record;
+    let manifest = view.manifest.as_deref();
+    let json = |json: serde_json::Value| Value::from(&json);
+    let granted = serde_json::to_value(view.granted()).unwrap_or_default();
+    let message = view.errors.first().map(|error| match (&error.file, error.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}: {}", error.message),
+        (Some(file), None) => format!("{file}: {}", error.message),
+        _ => error.message.clone(),
+    });
+    let version = manifest.map(|m| m.version.to_string()).or_else(|| record.installed_version.clone());
+    let permissions = manifest.and_then(|m| serde_json::to_value(&m.permissions).ok());
+    let entries: [(&str, Value); 18] = [
+        ("id", record.id.clone().into()),
+        ("pluginId", record.plugin_id.clone().into()),
+        ("isActivated", record.is_activated.into()),
+        ("isInstalled", record.is_installed.into()),
+        ("backup", record.backup.into()),
+        ("createdAt", record.created_at.clone().into()),
+        ("updatedAt", record.updated_at.clone().into()),
+        ("status", view.status.as_str().into()),
+        ("name", manifest.map(|m| m.name.clone()).into()),
+        ("version", version.into()),
+        ("description", manifest.map(|m| m.description.clone()).into()),
+        ("author", manifest.map(|m| m.author.clone()).into()),
+        ("manifest", manifest.map(|m| json(m.json.clone())).into()),
+        ("errorMessage", message.into()),
+        ("errors", Value::List(view.errors.iter().map(error_value).collect())),
+        ("generation", i64::try_from(view.generation).unwrap_or(i64::MAX).into()),
+        ("permissions", permissions.map(json).into()),
+        ("grantedPermissions", json(granted)),
+    ];
+    Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
