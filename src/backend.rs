@@ -101,7 +101,11 @@ impl ControlHandler for Control {
 }
 
 impl Control {
-    async fn carry_out(&self, operation: Operation, request: ControlRequest) -> Result<ControlReply> {
+    async fn carry_out(
+        &self,
+        operation: Operation,
+        request: ControlRequest,
+    ) -> Result<ControlReply> {
         let manager = &self.0;
         if operation == Operation::List {
             let views = manager.directory().list(&PluginFilter::default()).await?;

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::events::{Event, EventBus};
-use crate::extension::graphql::{Declarations, Graphql, Mode, Request, Response, Schema, SchemaOptions};
+use crate::extension::graphql::{
+    Declarations, Graphql, Mode, Request, Response, Schema, SchemaOptions,
+};
 use crate::extension::{self};
 use crate::plugin::admin::{self, ManagerCell};
 use crate::plugin::manager::{Manager, ManagerOptions};
@@ -110,8 +112,10 @@ impl HostBuilder {
             let problems = conflicts.into_iter().map(|conflict| conflict.problem).collect();
             Error::from_problems(problems)
         })?;
-        let limits =
-            Limits { max_memory_mb: settings.max_memory_mb, max_timeout_ms: settings.max_timeout_ms };
+        let limits = Limits {
+            max_memory_mb: settings.max_memory_mb,
+            max_timeout_ms: settings.max_timeout_ms,
+        };
         let services = Arc::new(Services {
             store,
             limits,
@@ -126,9 +130,9 @@ impl HostBuilder {
         };
         let manager = Manager::start(Arc::clone(&services), manager_options);
         cell.set(manager.clone());
-        let authenticator = self.authenticator.unwrap_or_else(|| {
-            Arc::new(TokenAuthenticator::new(settings.admin_token.as_ref()))
-        });
+        let authenticator = self
+            .authenticator
+            .unwrap_or_else(|| Arc::new(TokenAuthenticator::new(settings.admin_token.as_ref())));
         Ok(Host {
             settings,
             services,
@@ -198,13 +202,21 @@ impl Host {
         Ok((listener, address))
     }
 
-    /// Serves HTTP until `stop` is cancelled and the requests in flight are answered.
+    /// Serves HTTP until `stop` is cancelled and the requests in flight are answered. The future does
+    /// not borrow the host.
     ///
     /// # Errors
     /// When the socket fails.
-    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> Result<()> {
-        let served = server::serve(listener, self.router(), stop, self.settings.shutdown_grace).await;
-        served.map_err(|error| Error::unexpected(format!("the server failed: {error}")))
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let (router, grace) = (self.router(), self.settings.shutdown_grace);
+        async move {
+            let served = server::serve(listener, router, stop, grace).await;
+            served.map_err(|error| Error::unexpected(format!("the server failed: {error}")))
+        }
     }
 
     /// Reloads plugins when their files change, until the host stops.
@@ -213,9 +225,8 @@ impl Host {
     /// When the plugins folder cannot be watched.
     pub fn watch(&self) -> Result<()> {
         let dir: &PathBuf = &self.settings.plugins;
-        watcher::watch(dir, self.manager.clone(), self.stopping.clone()).map_err(|error| {
-            Error::unexpected(format!("cannot watch {}: {error}", dir.display()))
-        })
+        watcher::watch(dir, self.manager.clone(), self.stopping.clone())
+            .map_err(|error| Error::unexpected(format!("cannot watch {}: {error}", dir.display())))
     }
 
     /// Ends all plugins (`onUnload`) and closes the database. Nothing is deactivated.

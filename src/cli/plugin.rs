@@ -84,8 +84,11 @@ struct Plan {
 
 impl Action {
     fn plan(self) -> Plan {
-        let plan = |operation, flags| {
-            Plan { operation, request: ControlRequest::default(), json: false, flags }
+        let plan = |operation, flags| Plan {
+            operation,
+            request: ControlRequest::default(),
+            json: false,
+            flags,
         };
         let about = |operation, id: String, flags| {
             let request = ControlRequest { plugin_id: Some(id), ..ControlRequest::default() };

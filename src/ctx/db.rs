@@ -14,9 +14,11 @@ use crate::value::{Map, Value as HostValue};
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_field_method_get("db", |_, this| {
         let call = Arc::clone(this.call()?);
-        let tables = call.generation.parts.get::<Tables>().ok_or_else(|| {
-            Failure::misuse("ctx.db: the plugin declares no tables")
-        })?;
+        let tables = call
+            .generation
+            .parts
+            .get::<Tables>()
+            .ok_or_else(|| Failure::misuse("ctx.db: the plugin declares no tables"))?;
         Ok(Db { call, tables })
     });
 }
@@ -93,21 +95,19 @@ impl Rows {
 
 impl UserData for Rows {
     fn register(registry: &mut UserDataRegistry<Self>) {
-        registry.add_method("where", |_, this, args: (Value, Value, Option<Value>)| {
-            match args {
-                (table @ Value::Table(_), Value::Nil, None) => {
-                    this.with(this.query.where_eq(&map(&table, "the condition")?))
-                }
-                (Value::String(column), value, None) => {
-                    this.with(this.query.where_op(&column.to_str()?, "=", &host(&value)?))
-                }
-                (Value::String(column), Value::String(op), Some(value)) => this.with(
-                    this.query.where_op(&column.to_str()?, &op.to_str()?, &host(&value)?),
-                ),
-                _ => Err(Failure::misuse(
-                    "where takes a table of values, or a column, an operator and a value",
-                )),
+        registry.add_method("where", |_, this, args: (Value, Value, Option<Value>)| match args {
+            (table @ Value::Table(_), Value::Nil, None) => {
+                this.with(this.query.where_eq(&map(&table, "the condition")?))
             }
+            (Value::String(column), value, None) => {
+                this.with(this.query.where_op(&column.to_str()?, "=", &host(&value)?))
+            }
+            (Value::String(column), Value::String(op), Some(value)) => {
+                this.with(this.query.where_op(&column.to_str()?, &op.to_str()?, &host(&value)?))
+            }
+            _ => Err(Failure::misuse(
+                "where takes a table of values, or a column, an operator and a value",
+            )),
         });
         registry.add_method("whereNull", |_, this, column: LuaString| {
             this.with(this.query.where_null(&column.to_str()?, true))
@@ -196,7 +196,9 @@ fn map(value: &Value, what: &str) -> mlua::Result<Map> {
         HostValue::Map(map) => Ok(map),
         other => {
             let found = other.type_name();
-            Err(Failure::misuse(format!("ctx.db: {what} must be a table of columns, not a {found}")))
+            Err(Failure::misuse(format!(
+                "ctx.db: {what} must be a table of columns, not a {found}"
+            )))
         }
     }
 }

@@ -59,6 +59,8 @@ fn host_value(value: &Value, what: &str) -> mlua::Result<HostValue> {
 fn object(value: &Value, what: &str) -> mlua::Result<Map> {
     match host_value(value, what)? {
         HostValue::Map(map) => Ok(map),
-        other => Err(Failure::misuse(format!("{what} must be a table, not a {}", other.type_name()))),
+        other => {
+            Err(Failure::misuse(format!("{what} must be a table, not a {}", other.type_name())))
+        }
     }
 }

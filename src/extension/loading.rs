@@ -84,7 +84,8 @@ impl<'a> Loading<'a> {
                     LuaValue::Boolean(true) => "nothing".to_owned(),
                     other => format!("a {}", other.type_name()),
                 };
-                let message = format!("the file must return a table of functions; it returns {found}");
+                let message =
+                    format!("the file must return a table of functions; it returns {found}");
                 let problem = Problem::new(Phase::Load, message).in_file(file);
                 if !self.problems.contains(&problem) {
                     self.problem(problem);
@@ -105,7 +106,8 @@ impl<'a> Loading<'a> {
                     [] => "the file exports nothing".to_owned(),
                     names => format!("it exports {}", names.join(", ")),
                 };
-                let message = format!("{wanted_by} names \"{name}\", which {file} does not export; {hint}");
+                let message =
+                    format!("{wanted_by} names \"{name}\", which {file} does not export; {hint}");
                 self.problem(Problem::new(Phase::Load, message).in_file(file));
                 None
             }
@@ -162,8 +164,10 @@ pub fn script_problem(phase: Phase, script: &ScriptError, file: &str) -> Problem
 }
 
 fn exports(module: &Table) -> Vec<String> {
-    let mut names: Vec<String> =
-        module.pairs::<String, LuaValue>().filter_map(|pair| pair.ok().map(|(name, _)| name)).collect();
+    let mut names: Vec<String> = module
+        .pairs::<String, LuaValue>()
+        .filter_map(|pair| pair.ok().map(|(name, _)| name))
+        .collect();
     names.sort();
     names
 }

@@ -28,8 +28,11 @@ pub trait ExtensionPoint: Send + Sync {
     ///
     /// # Errors
     /// When the declarations of several plugins, each right by itself, do not fit together.
-    fn assemble(&self, generations: &[Arc<Generation>], world: &mut Parts)
-    -> Result<(), Vec<Conflict>>;
+    fn assemble(
+        &self,
+        generations: &[Arc<Generation>],
+        world: &mut Parts,
+    ) -> Result<(), Vec<Conflict>>;
 
     /// Makes what must exist before the plugin runs, in the installation's transaction.
     async fn install(&self, _generation: &Generation, _session: &Session) -> Result<()> {

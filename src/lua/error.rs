@@ -220,9 +220,7 @@ pub fn install_fields(lua: &Lua) -> mlua::Result<()> {
                 let error = &failure.error;
                 (error.code.as_str(), failure.kind.as_deref(), error.extensions.clone())
             }
-            ScriptErrorKind::Deadline => {
-                (code::UNEXPECTED, Some("timeout"), Map::new())
-            }
+            ScriptErrorKind::Deadline => (code::UNEXPECTED, Some("timeout"), Map::new()),
             _ => (code::UNEXPECTED, None, Map::new()),
         };
         match key.as_str() {

@@ -26,21 +26,23 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
         }),
         object("Plugin", "A plugin and what is known about it.", PLUGIN_FIELDS),
         object("PluginError", "Something that went wrong with a plugin.", ERROR_FIELDS),
-        input("QueryPluginsInput", &[
-            ("pluginId", "String"),
-            ("isActivated", "Boolean"),
-            ("isInstalled", "Boolean"),
-        ]),
+        input(
+            "QueryPluginsInput",
+            &[("pluginId", "String"), ("isActivated", "Boolean"), ("isInstalled", "Boolean")],
+        ),
         input("QueryPluginInput", &[("id", "String!")]),
         input("CreatePluginInput", &[("pluginId", "String!")]),
         input("InstallPluginInput", &[("pluginId", "String!")]),
-        input("UpdatePluginInput", &[
-            ("id", "String!"),
-            ("pluginId", "String"),
-            ("isActivated", "Boolean"),
-            ("isInstalled", "Boolean"),
-            ("backup", "Boolean"),
-        ]),
+        input(
+            "UpdatePluginInput",
+            &[
+                ("id", "String!"),
+                ("pluginId", "String"),
+                ("isActivated", "Boolean"),
+                ("isInstalled", "Boolean"),
+                ("backup", "Boolean"),
+            ],
+        ),
         input("DeletePluginInput", &[("id", "String!")]),
         input("ReloadPluginInput", &[("pluginId", "String!")]),
         input("GrantPluginInput", &[("pluginId", "String!"), ("permissions", "JSON!")]),
@@ -330,7 +332,8 @@ fn plugin_value(view: &PluginView) -> Value {
         (Some(file), None) => format!("{file}: {}", error.message),
         _ => error.message.clone(),
     });
-    let version = manifest.map(|m| m.version.to_string()).or_else(|| record.installed_version.clone());
+    let version =
+        manifest.map(|m| m.version.to_string()).or_else(|| record.installed_version.clone());
     let permissions = manifest.and_then(|m| serde_json::to_value(&m.permissions).ok());
     let entries: [(&str, Value); 18] = [
         ("id", record.id.clone().into()),

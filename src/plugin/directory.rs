@@ -9,8 +9,8 @@ use parking_lot::RwLock;
 use super::generation::Generation;
 use super::manifest::{Manifest, Permissions};
 use crate::error::{Phase, Problem, Result};
-use crate::store::plugins::{self, PluginFilter, PluginRecord, RecordedError};
 use crate::store::Store;
+use crate::store::plugins::{self, PluginFilter, PluginRecord, RecordedError};
 use crate::value::Value;
 
 /// How a plugin is doing.

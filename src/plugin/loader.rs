@@ -125,11 +125,7 @@ async fn load_vm(
         Ok((loading.handlers, loading.parts, loading.problems))
     });
     let (handlers, parts, problems) = run.await.map_err(|error| failed(&error))?;
-    if problems.is_empty() {
-        Ok((LoadedVm { vm, handlers }, parts))
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok((LoadedVm { vm, handlers }, parts)) } else { Err(problems) }
 }
 
 async fn declare_lifecycle(loading: &mut Loading<'_>) {

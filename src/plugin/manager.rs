@@ -204,7 +204,11 @@ impl Manager {
     ///
     /// # Errors
     /// When the plugin has no record, or `permissions` are none.
-    pub async fn grant(&self, plugin_id: &str, permissions: serde_json::Value) -> Result<PluginView> {
+    pub async fn grant(
+        &self,
+        plugin_id: &str,
+        permissions: serde_json::Value,
+    ) -> Result<PluginView> {
         let id = plugin_id.to_owned();
         self.run(move |operations| async move { operations.grant(&id, permissions).await }.boxed())
             .await

@@ -40,7 +40,11 @@ impl Drop for Busy<'_> {
 }
 
 impl Operations {
-    pub fn new(services: Arc<Services>, options: ManagerOptions, directory: Arc<Directory>) -> Self {
+    pub fn new(
+        services: Arc<Services>,
+        options: ManagerOptions,
+        directory: Arc<Directory>,
+    ) -> Self {
         Operations { services, options, directory }
     }
 
@@ -267,7 +271,10 @@ impl Operations {
         lifecycle::dependencies(generation.manifest(), world)?;
         lifecycle::call(generation, Function::Load, None).await?;
         let loaded = Arc::clone(generation);
-        undo.push("onLoad", async move { lifecycle::call_and_log(&loaded, Function::Unload).await });
+        undo.push(
+            "onLoad",
+            async move { lifecycle::call_and_log(&loaded, Function::Unload).await },
+        );
         self.emit("plugin:loaded", plugin_id, Some(generation), None);
         self.emit("plugin:activating", plugin_id, Some(generation), None);
         lifecycle::call(generation, Function::Activate, None).await?;

@@ -169,7 +169,11 @@ impl Operations {
         let record = plugins::by_plugin_id(&session, plugin_id).await?;
         let exists = self.folder(plugin_id).is_dir();
         let Some(record) = record else {
-            return if exists && self.options.automatic { self.take_in(plugin_id).await } else { Ok(()) };
+            return if exists && self.options.automatic {
+                self.take_in(plugin_id).await
+            } else {
+                Ok(())
+            };
         };
         let state = self.directory.state(plugin_id);
         if !exists {

@@ -112,10 +112,7 @@ fn changes_of(root: &Path, event: &notify::Event) -> Vec<Change> {
     };
     let plugins: BTreeSet<String> =
         event.paths.iter().filter_map(|path| plugin_of(root, path)).collect();
-    plugins
-        .into_iter()
-        .map(|plugin_id| Change { plugin_id, unfinished, new_folder })
-        .collect()
+    plugins.into_iter().map(|plugin_id| Change { plugin_id, unfinished, new_folder }).collect()
 }
 
 /// The plugin that a path belongs to, unless the file is none of a plugin's.

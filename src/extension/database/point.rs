@@ -13,8 +13,8 @@ use crate::lua::bridge;
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
 use crate::plugin::manifest::DatabaseKind;
-use crate::store::plugins::{self, OwnedTables, PluginChanges};
 use crate::store::Session;
+use crate::store::plugins::{self, OwnedTables, PluginChanges};
 
 /// The extension point.
 #[derive(Debug)]

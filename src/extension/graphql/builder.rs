@@ -124,13 +124,12 @@ impl Builder {
         let name = format!("{}_{}", self.plugin_id, definition.name);
         let value = LuaValue::Table(definition.table.clone());
         let root = operation.type_name();
-        let (field, auth) =
-            self.field(definition, root, &name, &value, &["auth"], |own| {
-                if own.value("resolve").is_nil() {
-                    own.problem("it needs a \"resolve\" function");
-                }
-                self.auth(own, &name)
-            })?;
+        let (field, auth) = self.field(definition, root, &name, &value, &["auth"], |own| {
+            if own.value("resolve").is_nil() {
+                own.problem("it needs a \"resolve\" function");
+            }
+            self.auth(own, &name)
+        })?;
         Some(RootField { operation, field, auth })
     }
 
@@ -229,11 +228,7 @@ fn type_of(definition: &mut Definition) -> Option<TypeRef> {
     }
 }
 
-fn input_value(
-    definition: &mut Definition,
-    name: &str,
-    value: &LuaValue,
-) -> Option<InputValueDef> {
+fn input_value(definition: &mut Definition, name: &str, value: &LuaValue) -> Option<InputValueDef> {
     let what = format!("{}.{name}", definition.name);
     let mut own = definition.inner(&what, value)?;
     let ty = type_of(&mut own);
@@ -289,4 +284,3 @@ fn calling_place(lua: &mlua::Lua) -> Option<Place> {
         .flatten()
     })
 }
-

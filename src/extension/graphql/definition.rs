@@ -37,8 +37,9 @@ impl Definition {
             }
             other => {
                 let found = other.type_name();
-                let message =
-                    format!("{what} must be a type such as \"String!\" or a table; it is a {found}");
+                let message = format!(
+                    "{what} must be a type such as \"String!\" or a table; it is a {found}"
+                );
                 self.problems.push((self.place.clone(), message));
                 return None;
             }

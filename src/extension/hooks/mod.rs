@@ -94,12 +94,14 @@ impl ExtensionPoint for Hooks {
         let mut table = HookTable::default();
         for generation in generations {
             let Some(declared) = generation.parts.get::<Declared>() else { continue };
-            table.post.extend(declared.0.iter().filter(|d| d.kind == HookKind::Post).map(|d| Hook {
-                generation: Arc::clone(generation),
-                handler: Arc::clone(&d.handler),
-                time_limit: d.time_limit,
-                pattern: d.pattern.clone(),
-                order: d.order,
+            table.post.extend(declared.0.iter().filter(|d| d.kind == HookKind::Post).map(|d| {
+                Hook {
+                    generation: Arc::clone(generation),
+                    handler: Arc::clone(&d.handler),
+                    time_limit: d.time_limit,
+                    pattern: d.pattern.clone(),
+                    order: d.order,
+                }
             }));
         }
         // Stable: hooks of one order stay in the order of activation.

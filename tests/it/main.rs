@@ -1,0 +1,4 @@
+//! Black-box tests against a running host.
+
+mod shipped;
+mod support;
