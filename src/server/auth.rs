@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::drain::drain;
 use super::reply;
 use crate::error::{Error, code};
 use crate::request::{Role, User};
@@ -151,7 +152,10 @@ pub async fn authenticate(
             request.extensions_mut().insert(Caller(user));
             next.run(request).await
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            drain(request.into_body());
+            refusal.into_response()
+        }
     }
 }
 

@@ -1,6 +1,67 @@
 //! The HTTP server.
 
 pub mod auth;
+mod drain;
 pub mod graphiql;
+mod graphql;
+mod graphql_request;
+mod health;
+mod media_type;
 pub mod reply;
 pub mod request_id;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::any;
+
+pub use serve::serve;
+
+use crate::services::Services;
+use auth::Authenticator;
+use graphql::Endpoint;
+
+/// What the server's routes work with.
+pub struct ServerState {
+    pub services: Arc<Services>,
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Set by the host when all plugins that should be active are loaded.
+    pub ready: Arc<AtomicBool>,
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+}
+
+/// All routes of the server.
+pub fn router(state: ServerState) -> Router {
+    let store = state.services.store.clone();
+    let endpoint = Arc::new(Endpoint { services: state.services, body_limit: state.body_limit });
+    let identified = Router::new()
+        .route("/graphql", any(graphql::answer))
+        .with_state(endpoint)
+        .route_layer(from_fn_with_state(state.authenticator, auth::authenticate));
+    Router::new()
+        .merge(identified)
+        .merge(health::routes(store, state.ready))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(request_id::request_id))
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let message = format!("There is nothing at {}.", uri.path());
+    reply::error(StatusCode::NOT_FOUND, "not_found", &message)
+}
+
+/// The router adds the `Allow` header.
+async fn method_not_allowed(method: Method, request: Request) -> Response {
+    let message = format!("{} does not allow {method}.", request.uri().path());
+    reply::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message)
+}
