@@ -1,0 +1,66 @@
+//! A host in this process and the figures of a series.
+
+use std::path::Path;
+use std::time::Duration;
+
+use moondock::extension::graphql::Declarations;
+use moondock::host::{Host, HostBuilder};
+use moondock::settings::{Mode, Settings};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A host that serves until dropped.
+pub struct Served {
+    pub host: Host,
+    pub url: String,
+    pub dir: TempDir,
+    _stop: DropGuard,
+}
+
+/// Starts a host on temporary folders.
+pub async fn serve(declarations: Vec<Declarations>, change: impl FnOnce(&mut Settings)) -> Served {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut settings = Settings::new(Mode::Serve);
+    settings.plugins = dir.path().join("plugins");
+    settings.data_dir = dir.path().join("data");
+    settings.listen = "127.0.0.1:0".into();
+    change(&mut settings);
+    let mut builder = HostBuilder::new(settings);
+    for declared in declarations {
+        builder = builder.declarations(declared);
+    }
+    let host = builder.start().await.expect("the host starts");
+    let (listener, address) = host.bind().await.expect("a free port");
+    let stop = CancellationToken::new();
+    let serving = host.serve(listener, stop.clone());
+    tokio::spawn(async move { serving.await.expect("the server serves") });
+    Served { host, url: format!("http://{address}"), dir, _stop: stop.drop_guard() }
+}
+
+/// Writes a plugin whose `init.lua` registers fields with this body.
+pub fn write_plugin(plugins: &Path, id: &str, body: &str) {
+    let folder = plugins.join(id);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let manifest = format!(
+        r#"{{ "name": "{id}", "pluginId": "{id}", "version": "1.0.0", "description": "A benchmark",
+            "author": "Benches", "main": "init.lua", "extensionPoints": {{ "graphql": [
+              {{ "type": "query", "name": "fields", "builderDefinition": "register" }} ] }} }}"#
+    );
+    std::fs::write(folder.join("manifest.json"), manifest).expect("a manifest");
+    let code = format!("local M = {{}}\nfunction M.register(builder)\n{body}\nend\nreturn M\n");
+    std::fs::write(folder.join("init.lua"), code).expect("a script");
+}
+
+/// Prints the median, the 99th percentile and the extremes.
+pub fn report(what: &str, mut series: Vec<Duration>) {
+    series.sort();
+    let at = |share: f64| series[((series.len() - 1) as f64 * share).round() as usize];
+    println!(
+        "{what}: median {:.2?}  p99 {:.2?}  min {:.2?}  max {:.2?}  (n = {})",
+        at(0.5),
+        at(0.99),
+        at(0.0),
+        at(1.0),
+        series.len()
+    );
+}

@@ -1,0 +1,92 @@
+//! Requests per second of a Lua field and of the same field in Rust, on one server, with and without
+//! the document cache. Needs `wrk`.
+
+use std::io::Write;
+use std::process::Command;
+
+use futures_util::FutureExt;
+use moondock::extension::graphql::{
+    Auth, Declarations, FieldDef, InputValueDef, ObjectDef, Operation, RootField, TypeDef, TypeRef,
+    for_fn,
+};
+use moondock::value::{Map, Value};
+
+use crate::support::{serve, write_plugin};
+
+const ROUNDS: usize = 3;
+const SECONDS: usize = 6;
+
+const LUA: &str = r#"
+builder:objectType("LuaHello", { fields = { id = "ID!", title = "String!", n = "Int!", tags = "[String!]!" } })
+builder:queryField("hello", { type = "LuaHello!", auth = "public", args = { id = "ID!" },
+    resolve = function(_, args) return { id = args.id, title = "hello", n = 42, tags = { "a", "b" } } end })
+"#;
+
+fn ty(text: &str) -> TypeRef {
+    TypeRef::parse(text).expect("a type")
+}
+
+fn rust_field() -> Declarations {
+    let fields = [("id", "ID!"), ("title", "String!"), ("n", "Int!"), ("tags", "[String!]!")];
+    let fields = fields.map(|(name, of)| FieldDef::new(name, ty(of))).into();
+    let object = ObjectDef { name: "RustHello".into(), fields, ..Default::default() };
+    let resolver = for_fn(|_, mut args, _| {
+        async move {
+            let mut hello = Map::new();
+            hello.insert("id".into(), args.shift_remove("id").unwrap_or_default());
+            hello.insert("title".into(), "hello".into());
+            hello.insert("n".into(), Value::Int(42));
+            hello.insert("tags".into(), Value::List(vec!["a".into(), "b".into()]));
+            Ok(Value::Map(hello))
+        }
+        .boxed()
+    });
+    let field = FieldDef::new("rust_hello", ty("RustHello!"))
+        .arg(InputValueDef::new("id", ty("ID!")))
+        .resolver(resolver);
+    let root = RootField { operation: Operation::Query, field, auth: Auth::Public };
+    Declarations { owner: "bench".into(), types: vec![TypeDef::Object(object)], fields: vec![root] }
+}
+
+fn requests_per_second(url: &str, field: &str) -> f64 {
+    let mut script = tempfile::NamedTempFile::new().expect("a temporary file");
+    write!(
+        script,
+        "wrk.method = \"POST\"\nwrk.headers[\"content-type\"] = \"application/json\"\n\
+         wrk.body = '{{\"query\":\"{{ {field}(id: \\\\\"x\\\\\") {{ id title n tags }} }}\"}}'\n"
+    )
+    .expect("it is written");
+    let output = Command::new("wrk")
+        .args(["-t1", "-c64", &format!("-d{SECONDS}s"), "-s"])
+        .arg(script.path())
+        .arg(format!("{url}/graphql"))
+        .output()
+        .expect("wrk is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!text.contains("Non-2xx"), "{text}");
+    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    line.and_then(|figure| figure.trim().parse().ok()).unwrap_or_else(|| panic!("{text}"))
+}
+
+pub fn run() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for cached in [false, true] {
+        let served = runtime.block_on(async {
+            let served = serve(vec![rust_field()], |s| s.document_cache = cached).await;
+            write_plugin(&served.dir.path().join("plugins"), "lua", LUA);
+            served.host.manager().install("lua", false).await.expect("it installs");
+            served.host.manager().activate("lua").await.expect("it activates");
+            served
+        });
+        let mut ratios = Vec::new();
+        for _ in 0..ROUNDS {
+            let rust = requests_per_second(&served.url, "rust_hello");
+            let lua = requests_per_second(&served.url, "lua_hello");
+            println!("cache {cached}: Rust {rust:.0}/s  Lua {lua:.0}/s  ratio {:.3}", lua / rust);
+            ratios.push(lua / rust);
+        }
+        ratios.sort_by(f64::total_cmp);
+        println!("cache {cached}: median ratio {:.3}", ratios[ROUNDS / 2]);
+        runtime.block_on(served.host.stop());
+    }
+}
