@@ -61,7 +61,8 @@ pub fn run() {
         std::thread::sleep(Duration::from_millis(100));
         let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));
         let resident = status.unwrap_or_default();
-        let resident = resident.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS: ?");
+        let resident =
+            resident.lines().find(|line| line.starts_with("VmRSS")).unwrap_or("VmRSS: ?");
         if starts.len() == 10 {
             println!("resident with {PLUGINS} active plugins: {resident}");
         }
