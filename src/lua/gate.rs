@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// How long a thread waits for the gate before its task does. Most calls are over within a few
-/// microseconds, and going through the scheduler costs more than that.
+/// How often a thread looks at a taken gate before it sleeps. Most calls are over within a few
+/// microseconds, and putting a thread to sleep costs more than that.
+const SPINS: u32 = 200;
+
+/// How long a thread then sleeps before its task waits instead.
 const PATIENCE: Duration = Duration::from_micros(50);
 
 /// A lock that is held during one poll of a future, and that tasks can wait for.
@@ -31,7 +34,7 @@ pub struct Pass<'a> {
 impl Gate {
     /// Enters, or registers the task to be woken when it may try again.
     pub fn enter(&self, cx: &Context<'_>) -> Option<Pass<'_>> {
-        if let Some(guard) = self.lock.try_lock().or_else(|| self.lock.try_lock_for(PATIENCE)) {
+        if let Some(guard) = self.spin().or_else(|| self.lock.try_lock_for(PATIENCE)) {
             return Some(Pass { gate: self, guard: Some(guard) });
         }
         let mut waiting = self.waiting.lock();
@@ -43,6 +46,18 @@ impl Gate {
         // The holder may have left between the first try and the registration.
         let guard = self.lock.try_lock()?;
         Some(Pass { gate: self, guard: Some(guard) })
+    }
+
+    fn spin(&self) -> Option<MutexGuard<'_, ()>> {
+        for _ in 0..SPINS {
+            if !self.lock.is_locked()
+                && let Some(guard) = self.lock.try_lock()
+            {
+                return Some(guard);
+            }
+            std::hint::spin_loop();
+        }
+        None
     }
 
     /// Whether somebody is in the VM right now.
