@@ -94,14 +94,24 @@ impl Operations {
             let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
             Error::invalid_argument(&["input", "permissions"], text)
         })?;
-        let granted_permissions = Some(Some(Value::from(&permissions)));
-        let changes = PluginChanges { granted_permissions, ..Default::default() };
-        let view = self.change_record(&record, changes).await?;
-        if !record.is_activated {
-            return Ok(view);
-        }
+        let granting = |permissions: Option<Value>| PluginChanges {
+            granted_permissions: Some(permissions),
+            ..Default::default()
+        };
+        let view = self.change_record(&record, granting(Some(Value::from(&permissions)))).await?;
+        let Some(active) = self.directory.state(plugin_id).active else { return Ok(view) };
+        let missing = active.manifest().permissions.missing_from(&view.granted());
         // What it may do is fixed when a generation is made.
-        self.replace(plugin_id).await?;
+        let replaced = if missing.is_empty() {
+            self.replace(plugin_id).await
+        } else {
+            let missing = missing.join(", ");
+            Err(forbidden(format!("The active plugin needs {missing}; deactivate it first")))
+        };
+        if let Err(error) = replaced {
+            self.change_record(&record, granting(record.granted_permissions.clone())).await?;
+            return Err(error);
+        }
         self.view(plugin_id).await
     }
 
@@ -487,7 +497,14 @@ impl Operations {
                 });
                 Ok(())
             }
-            Err(problems) => Err(self.fail(plugin_id, "reloaded", problems, false).await),
+            Err(mut problems) => {
+                // No step of the plugin's life has failed: the version that is active stays so.
+                for problem in &mut problems {
+                    problem.phase =
+                        if problem.phase.is_step() { Phase::Load } else { problem.phase };
+                }
+                Err(self.fail(plugin_id, "reloaded", problems, false).await)
+            }
         }
     }
 
@@ -574,7 +591,7 @@ impl Operations {
         })
     }
 
-    async fn view(&self, plugin_id: &str) -> Result<PluginView> {
+    pub(super) async fn view(&self, plugin_id: &str) -> Result<PluginView> {
         Ok(self.directory.view(self.record(plugin_id).await?))
     }
 
@@ -632,6 +649,12 @@ impl Operations {
         let error = failed(plugin_id, step, problems);
         self.emit("plugin:error", plugin_id, None, Some(&error.message));
         error
+    }
+
+    /// Shows errors again that a later success has cleared.
+    pub(super) async fn note(&self, plugin_id: &str, errors: Vec<RecordedError>) {
+        self.directory.change(plugin_id, |state| state.errors.clone_from(&errors));
+        self.remember(plugin_id, errors).await;
     }
 
     async fn remember(&self, plugin_id: &str, errors: Vec<RecordedError>) {

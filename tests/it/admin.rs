@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::admin_client::{code, document, errors, path};
-use crate::support::{
-    ADA, ADMIN, REGISTER, TestHost, getting, manifest, manifest_with,
-};
+use crate::support::{ADA, ADMIN, REGISTER, TestHost, getting, manifest, manifest_with};
 
 const FORBIDDEN: &str = "forbidden_action_on_arguments_associated_resources";
 const NOT_FOUND: &str = "arguments_associated_resources_not_found";

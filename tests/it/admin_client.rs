@@ -12,8 +12,9 @@ pub const PLUGIN: &str = "id pluginId isActivated isInstalled backup createdAt u
 impl TestHost {
     /// The plugin as administrators see it; null if it has no record.
     pub async fn seen(&self, plugin_id: &str) -> Value {
-        let query =
-            format!("query($id: String) {{ getPlugins(input: {{ pluginId: $id }}) {{ {PLUGIN} }} }}");
+        let query = format!(
+            "query($id: String) {{ getPlugins(input: {{ pluginId: $id }}) {{ {PLUGIN} }} }}"
+        );
         let mut data = self.data(ADMIN, &query, json!({ "id": plugin_id })).await;
         data["getPlugins"].get_mut(0).map(Value::take).unwrap_or_default()
     }
