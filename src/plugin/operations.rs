@@ -280,11 +280,8 @@ impl Operations {
         let plugin_id = generation.plugin_id();
         lifecycle::dependencies(generation.manifest(), world)?;
         lifecycle::call(generation, Function::Load, None).await?;
-        let loaded = Arc::clone(generation);
-        undo.push(
-            "onLoad",
-            async move { lifecycle::call_and_log(&loaded, Function::Unload).await },
-        );
+        let (services, loaded) = (Arc::clone(&self.services), Arc::clone(generation));
+        undo.push("onLoad", async move { lifecycle::unload(&services, &loaded).await });
         self.emit("plugin:loaded", plugin_id, Some(generation), None);
         self.emit("plugin:activating", plugin_id, Some(generation), None);
         lifecycle::call(generation, Function::Activate, None).await?;
@@ -327,7 +324,7 @@ impl Operations {
         }
         self.directory.change(plugin_id, |state| state.errors.clear());
         self.emit("plugin:deactivated", plugin_id, Some(&generation), None);
-        self.retire(generation).await;
+        lifecycle::unload(&self.services, &generation).await;
         drop(busy);
         self.view(plugin_id).await
     }
@@ -368,14 +365,6 @@ impl Operations {
             .await
             .map_err(|error| problem_of(Phase::Deactivate, &error))?;
         Ok(())
-    }
-
-    /// Ends a generation that serves no longer.
-    async fn retire(&self, generation: Arc<Generation>) {
-        let plugin_id = generation.plugin_id();
-        self.emit("plugin:unloading", plugin_id, Some(&generation), None);
-        lifecycle::call_and_log(&generation, Function::Unload).await;
-        self.emit("plugin:unloaded", plugin_id, Some(&generation), None);
     }
 
     // --- uninstall -----------------------------------------------------------------------------
@@ -490,10 +479,10 @@ impl Operations {
             Ok(new) => {
                 self.settled(plugin_id, &new);
                 self.emit("plugin:reloaded", plugin_id, Some(&new), None);
-                let patience = old.time_limit() + DRAIN_MARGIN;
+                let services = Arc::clone(&self.services);
                 tokio::spawn(async move {
-                    old.drained(patience).await;
-                    lifecycle::call_and_log(&old, Function::Unload).await;
+                    old.drained(old.time_limit() + DRAIN_MARGIN).await;
+                    lifecycle::unload(&services, &old).await;
                 });
                 Ok(())
             }
@@ -516,7 +505,9 @@ impl Operations {
         let new = self.prepare(record).await?;
         let current = self.services.world.load_full();
         lifecycle::dependencies(new.manifest(), &current)?;
+        lifecycle::still_fits(new.manifest(), &current)?;
         lifecycle::call(&new, Function::Load, None).await?;
+        self.emit("plugin:loaded", new.plugin_id(), Some(&new), None);
         let next = current
             .generations()
             .iter()
@@ -525,7 +516,7 @@ impl Operations {
         let world = match self.build(next) {
             Ok(world) => world,
             Err(conflicts) => {
-                lifecycle::call_and_log(&new, Function::Unload).await;
+                lifecycle::unload(&self.services, &new).await;
                 return Err(lifecycle::problems_of(conflicts));
             }
         };

@@ -2,6 +2,8 @@
 
 mod admin;
 mod admin_client;
+mod lifecycle;
+mod reload;
 mod sdl;
 mod shipped;
 mod support;
