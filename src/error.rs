@@ -194,6 +194,18 @@ impl Error {
         Error { problems, ..Error::new(code::UNEXPECTED, message) }
     }
 
+    /// Says which field of `input` it is about, if it is about arguments and does not say so yet.
+    pub fn about(self, argument: &str) -> Self {
+        let about_arguments = [code::FORBIDDEN_ON_ARGUMENTS, code::NOT_FOUND];
+        if !about_arguments.contains(&&*self.code) || self.extensions.contains_key("issues") {
+            return self;
+        }
+        let issues = Error::invalid_argument(&["input", argument], &self.message).extensions;
+        let mut extensions = self.extensions;
+        extensions.extend(issues);
+        Error { extensions, ..self }
+    }
+
     /// Adds a key to `extensions`.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(key.into(), value.into());

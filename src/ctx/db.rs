@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlua::{Lua, LuaString, UserData, UserDataFields, UserDataMethods, UserDataRegistry, Value};
 
-use super::{CallContext, Ctx};
+use super::{CallRef, Ctx};
 use crate::error::Error;
 use crate::extension::database::{Query, Tables};
 use crate::lua::{Failure, bridge};
@@ -13,26 +13,25 @@ use crate::value::{Map, Value as HostValue};
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_field_method_get("db", |_, this| {
-        let call = Arc::clone(this.call()?);
-        let tables = call
+        let tables = this
+            .call()?
             .generation
             .parts
             .get::<Tables>()
             .ok_or_else(|| Failure::misuse("ctx.db: the plugin declares no tables"))?;
-        Ok(Db { call, tables })
+        Ok(Db { call: this.0.clone(), tables })
     });
 }
 
 #[derive(Clone)]
 struct Db {
-    call: Arc<CallContext>,
+    call: CallRef,
     tables: Arc<Tables>,
 }
 
 impl Db {
     fn session(&self) -> mlua::Result<Session> {
-        self.call.check_alive()?;
-        Ok(self.call.session.clone())
+        Ok(self.call.get()?.session.clone())
     }
 }
 

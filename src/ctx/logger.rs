@@ -4,16 +4,25 @@ use std::sync::Arc;
 
 use mlua::{LuaString, UserData, UserDataFields, UserDataMethods, UserDataRegistry, Value};
 
-use super::{CallContext, Ctx};
+use super::Ctx;
 use crate::lua::bridge;
+use crate::plugin::manifest::Manifest;
+use crate::request::RequestInfo;
 
 /// The longest message, in bytes; the rest is cut off.
 const MAX_MESSAGE: usize = 16 * 1024;
 
-struct Logger(Arc<CallContext>);
+struct Logger {
+    plugin: Arc<Manifest>,
+    request: Option<Arc<RequestInfo>>,
+}
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
-    registry.add_field_method_get("logger", |_, this| Ok(Logger(Arc::clone(this.call()?))));
+    registry.add_field_method_get("logger", |_, this| {
+        let call = this.call()?;
+        let request = call.request.as_ref().map(|request| Arc::clone(&request.info));
+        Ok(Logger { plugin: call.generation.shared_manifest(), request })
+    });
 }
 
 macro_rules! level {
@@ -34,8 +43,7 @@ macro_rules! level {
 
 impl Logger {
     fn origin(&self) -> (&str, Option<&str>) {
-        let request = self.0.request.as_ref().map(|request| request.info.id.as_str());
-        (self.0.generation.plugin_id(), request)
+        (&self.plugin.plugin_id, self.request.as_ref().map(|request| request.id.as_str()))
     }
 }
 

@@ -11,8 +11,7 @@ mod plugin;
 mod request;
 mod user;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use mlua::{MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRegistry, Value};
@@ -64,7 +63,6 @@ pub struct CallContext {
     pub session: Session,
     /// Events raised inside a transaction, until it commits.
     pub held_events: Option<Arc<Mutex<Vec<Event>>>>,
-    ended: AtomicBool,
 }
 
 impl CallContext {
@@ -77,7 +75,6 @@ impl CallContext {
             deadline,
             depth: 0,
             held_events: None,
-            ended: AtomicBool::new(false),
         }
     }
 
@@ -94,36 +91,38 @@ impl CallContext {
         self.held_events = Some(Arc::clone(events));
         self
     }
+}
 
-    /// An error if the call is over: a script may have kept its `ctx` or something that came from it.
-    fn check_alive(&self) -> mlua::Result<()> {
-        if self.ended.load(Ordering::Relaxed) {
-            return Err(mlua::Error::runtime(
+/// A call as what lives in the VM refers to it. Only the call itself owns its context: a script may
+/// keep its `ctx`, which must neither work any more nor keep the generation, and with it the VM that
+/// the `ctx` is in, from ending.
+#[derive(Clone)]
+struct CallRef(Weak<CallContext>);
+
+impl CallRef {
+    /// The call, unless it is over.
+    fn get(&self) -> mlua::Result<Arc<CallContext>> {
+        self.0.upgrade().ok_or_else(|| {
+            mlua::Error::runtime(
                 "this ctx belongs to a call that has ended; use the ctx of the current call",
-            ));
-        }
-        Ok(())
-    }
-
-    /// From now on the `ctx` raises an error when used.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+            )
+        })
     }
 }
 
 /// The `ctx` userdata.
 #[derive(Clone)]
-pub struct Ctx(Arc<CallContext>);
+pub struct Ctx(CallRef);
 
 impl Ctx {
-    pub fn new(call: Arc<CallContext>) -> Self {
-        Ctx(call)
+    /// The `ctx` of a call, useless once `call` is dropped.
+    pub fn new(call: &Arc<CallContext>) -> Self {
+        Ctx(CallRef(Arc::downgrade(call)))
     }
 
     /// The call, unless it is over.
-    fn call(&self) -> mlua::Result<&Arc<CallContext>> {
-        self.0.check_alive()?;
-        Ok(&self.0)
+    fn call(&self) -> mlua::Result<Arc<CallContext>> {
+        self.0.get()
     }
 }
 
@@ -142,7 +141,10 @@ impl UserData for Ctx {
             }))
         });
         registry.add_meta_method(MetaMethod::ToString, |_, this, ()| {
-            Ok(format!("ctx of {}", this.0.generation.plugin_id()))
+            Ok(match this.call() {
+                Ok(call) => format!("ctx of {}", call.generation.plugin_id()),
+                Err(_) => "ctx of a call that has ended".to_owned(),
+            })
         });
     }
 }

@@ -6,7 +6,8 @@ use super::Ctx;
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_field_method_get("plugin", |lua, this| {
-        let manifest = this.call()?.generation.manifest();
+        let call = this.call()?;
+        let manifest = call.generation.manifest();
         let table = lua.create_table_with_capacity(0, 3)?;
         table.raw_set("id", manifest.plugin_id.as_str())?;
         table.raw_set("version", manifest.version.to_string())?;

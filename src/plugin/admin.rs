@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 
 use super::directory::{PluginView, error_value};
 use super::manager::Manager;
-use crate::error::{Error, Result, code};
+use super::update::Update;
+use crate::error::{Error, Result};
 use crate::extension::graphql::{
     Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef,
     Operation, RootField, TypeDef, TypeRef, for_fn,
@@ -209,7 +210,7 @@ fn by_id(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
 fn create(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
         let view = manager.create(&required(&input, "pluginId")?).await;
-        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+        view.map(|view| plugin_value(&view)).map_err(|error| error.about("pluginId"))
     }
     .boxed()
 }
@@ -217,7 +218,7 @@ fn create(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
 fn install(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
         let view = manager.install(&required(&input, "pluginId")?, false).await;
-        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+        view.map(|view| plugin_value(&view)).map_err(|error| error.about("pluginId"))
     }
     .boxed()
 }
@@ -225,7 +226,7 @@ fn install(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
 fn reload(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
         let view = manager.reload(&required(&input, "pluginId")?).await;
-        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+        view.map(|view| plugin_value(&view)).map_err(|error| error.about("pluginId"))
     }
     .boxed()
 }
@@ -236,7 +237,7 @@ fn grant(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
         let permissions = serde_json::to_value(&permissions)
             .map_err(|e| Error::invalid_argument(&["input", "permissions"], e.to_string()))?;
         let view = manager.grant(&required(&input, "pluginId")?, permissions).await;
-        view.map(|view| plugin_value(&view)).map_err(|error| about(error, "pluginId"))
+        view.map(|view| plugin_value(&view)).map_err(|error| error.about("pluginId"))
     }
     .boxed()
 }
@@ -245,41 +246,23 @@ fn delete(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
         let view = find(&manager, &input).await?;
         let deleted = manager.delete(&view.record.plugin_id).await;
-        deleted.map(|view| plugin_value(&view)).map_err(|error| about(error, "id"))
+        deleted.map(|view| plugin_value(&view)).map_err(|error| error.about("id"))
     }
     .boxed()
 }
 
-/// The parts of an update happen one after another; the first that fails ends it.
+/// All of an update happens, or none of it.
 fn update(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
-        let mut view = find(&manager, &input).await?;
-        let mut id = view.record.plugin_id.clone();
-        let (activate, install) = (flag(&input, "isActivated"), flag(&input, "isInstalled"));
-        if activate == Some(true) && install == Some(false) {
-            let message = "A plugin that is not installed cannot be active";
-            return Err(Error::invalid_argument(&["input", "isActivated"], message));
-        }
-        if let Some(new_id) = text(&input, "pluginId").filter(|new| *new != id) {
-            view = manager.rename(&id, &new_id).await.map_err(|e| about(e, "pluginId"))?;
-            id = new_id;
-        }
-        if let Some(backup) = flag(&input, "backup") {
-            view = manager.set_backup(&id, backup).await.map_err(|e| about(e, "backup"))?;
-        }
-        if install == Some(true) && !view.record.is_installed {
-            view = manager.install(&id, false).await.map_err(|e| about(e, "isInstalled"))?;
-        }
-        if activate == Some(true) {
-            view = manager.activate(&id).await.map_err(|e| about(e, "isActivated"))?;
-        }
-        if activate == Some(false) {
-            view = manager.deactivate(&id, false).await.map_err(|e| about(e, "isActivated"))?;
-        }
-        if install == Some(false) && view.record.is_installed {
-            view = manager.uninstall(&id, false).await.map_err(|e| about(e, "isInstalled"))?;
-        }
-        Ok(plugin_value(&view))
+        let found = find(&manager, &input).await?;
+        let update = Update {
+            plugin_id: text(&input, "pluginId"),
+            backup: flag(&input, "backup"),
+            is_installed: flag(&input, "isInstalled"),
+            is_activated: flag(&input, "isActivated"),
+        };
+        let view = manager.update(&found.record.plugin_id, update).await;
+        view.map(|view| plugin_value(&view)).map_err(|error| error.about("id"))
     }
     .boxed()
 }
@@ -308,18 +291,6 @@ async fn find(manager: &Manager, input: &Map) -> Result<PluginView> {
     }
     let found = manager.directory().by_record_id(&id.to_lowercase()).await?;
     found.ok_or_else(|| Error::not_found(&["input", "id"], "There is no plugin with this id"))
-}
-
-/// Says which argument an error of the manager is about.
-fn about(error: Error, argument: &str) -> Error {
-    let about_arguments = [code::FORBIDDEN_ON_ARGUMENTS, code::NOT_FOUND].contains(&&*error.code);
-    if !about_arguments || error.extensions.contains_key("issues") {
-        return error;
-    }
-    let issues = Error::invalid_argument(&["input", argument], &error.message).extensions;
-    let mut extensions = error.extensions;
-    extensions.extend(issues);
-    Error { extensions, ..error }
 }
 
 fn plugin_value(view: &PluginView) -> Value {

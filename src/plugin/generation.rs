@@ -161,8 +161,8 @@ impl Generation {
             let message = format!("this version has no handler {key}");
             return Err(ScriptError::new(ScriptErrorKind::Runtime(message)));
         };
+        // The one owner: when the call ends, however it ends, its `ctx` is useless.
         let context = Arc::new(context);
-        let _ended = EndGuard(&context);
         loaded
             .vm
             .run(deadline, async {
@@ -175,7 +175,7 @@ impl Generation {
                         Arg::Map(map) => mlua::Value::Table(bridge::map_to_lua(lua, map)?),
                     });
                 }
-                values.push_back(Ctx::new(Arc::clone(&context)).into_lua(lua)?);
+                values.push_back(Ctx::new(&context).into_lua(lua)?);
                 let result: mlua::Value = handler.call_async(values).await?;
                 bridge::from_lua(&result)
                     .map_err(|error| mlua::Error::runtime(format!("the returned value: {error}")))
@@ -248,15 +248,6 @@ impl Drop for CallGuard<'_> {
         if self.0.calls.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.idle.notify_waiters();
         }
-    }
-}
-
-/// Makes a `ctx` that a script has kept useless.
-struct EndGuard<'a>(&'a CallContext);
-
-impl Drop for EndGuard<'_> {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

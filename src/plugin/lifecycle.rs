@@ -14,6 +14,7 @@ use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, code};
 use crate::events::Event;
 use crate::extension::{Conflict, script_problem};
+use crate::services::Services;
 use crate::store::{Session, Transaction};
 use crate::value::{Map, Value};
 
@@ -108,6 +109,17 @@ pub async fn call_and_log(generation: &Arc<Generation>, function: Function) {
     }
 }
 
+/// Ends a generation that serves no longer.
+pub async fn unload(services: &Services, generation: &Arc<Generation>) {
+    let emit = |name| {
+        let version = generation.manifest().version.to_string();
+        services.events.emit(event(name, generation.plugin_id(), Some(version), None));
+    };
+    emit("plugin:unloading");
+    call_and_log(generation, Function::Unload).await;
+    emit("plugin:unloaded");
+}
+
 /// An event of a plugin's life.
 pub fn event(name: &str, plugin_id: &str, version: Option<String>, message: Option<&str>) -> Event {
     let mut payload = Map::new();
@@ -175,6 +187,21 @@ pub fn dependencies(manifest: &Manifest, world: &World) -> Result<(), Vec<Proble
             Some(_) => continue,
         };
         problems.push(Problem::new(Phase::Activate, message));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Whether the active plugins that depend on this one can go on with this version of it.
+pub fn still_fits(manifest: &Manifest, world: &World) -> Result<(), Vec<Problem>> {
+    let (id, version) = (&manifest.plugin_id, &manifest.version);
+    let mut problems = Vec::new();
+    for generation in world.generations() {
+        let wanted = generation.manifest().dependencies.get(id);
+        if let Some(wanted) = wanted.filter(|wanted| !wanted.matches(version)) {
+            let other = generation.plugin_id();
+            let message = format!("{other} is active and depends on {id} {wanted}, not {version}");
+            problems.push(Problem::new(Phase::Activate, message));
+        }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }

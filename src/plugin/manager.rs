@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::directory::{Directory, PluginView};
 use super::operations::Operations;
+use super::update::Update;
 use crate::error::{Error, Result};
 use crate::services::Services;
 
@@ -171,23 +172,13 @@ impl Manager {
         self.run(move |operations| async move { operations.delete(&id).await }.boxed()).await
     }
 
-    /// Gives a record that is not installed another plugin id.
+    /// Changes several things about a plugin.
     ///
     /// # Errors
-    /// When it is installed, or the id is taken or no plugin id.
-    pub async fn rename(&self, plugin_id: &str, new_id: &str) -> Result<PluginView> {
-        let (id, new_id) = (plugin_id.to_owned(), new_id.to_owned());
-        self.run(move |operations| async move { operations.rename(&id, &new_id).await }.boxed())
-            .await
-    }
-
-    /// Sets the record's `backup` flag.
-    ///
-    /// # Errors
-    /// When the plugin has no record.
-    pub async fn set_backup(&self, plugin_id: &str, backup: bool) -> Result<PluginView> {
+    /// When a part of it fails; then nothing has changed.
+    pub async fn update(&self, plugin_id: &str, update: Update) -> Result<PluginView> {
         let id = plugin_id.to_owned();
-        self.run(move |operations| async move { operations.set_backup(&id, backup).await }.boxed())
+        self.run(move |operations| async move { operations.update(&id, update).await }.boxed())
             .await
     }
 

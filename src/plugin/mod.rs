@@ -11,5 +11,6 @@ mod operations;
 pub mod source;
 mod startup;
 mod steps;
+pub mod update;
 pub mod watcher;
 pub mod world;

@@ -94,14 +94,24 @@ impl Operations {
             let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
             Error::invalid_argument(&["input", "permissions"], text)
         })?;
-        let granted_permissions = Some(Some(Value::from(&permissions)));
-        let changes = PluginChanges { granted_permissions, ..Default::default() };
-        let view = self.change_record(&record, changes).await?;
-        if !record.is_activated {
-            return Ok(view);
-        }
+        let granting = |permissions: Option<Value>| PluginChanges {
+            granted_permissions: Some(permissions),
+            ..Default::default()
+        };
+        let view = self.change_record(&record, granting(Some(Value::from(&permissions)))).await?;
+        let Some(active) = self.directory.state(plugin_id).active else { return Ok(view) };
+        let missing = active.manifest().permissions.missing_from(&view.granted());
         // What it may do is fixed when a generation is made.
-        self.replace(plugin_id).await?;
+        let replaced = if missing.is_empty() {
+            self.replace(plugin_id).await
+        } else {
+            let missing = missing.join(", ");
+            Err(forbidden(format!("The active plugin needs {missing}; deactivate it first")))
+        };
+        if let Err(error) = replaced {
+            self.change_record(&record, granting(record.granted_permissions.clone())).await?;
+            return Err(error);
+        }
         self.view(plugin_id).await
     }
 
@@ -270,11 +280,8 @@ impl Operations {
         let plugin_id = generation.plugin_id();
         lifecycle::dependencies(generation.manifest(), world)?;
         lifecycle::call(generation, Function::Load, None).await?;
-        let loaded = Arc::clone(generation);
-        undo.push(
-            "onLoad",
-            async move { lifecycle::call_and_log(&loaded, Function::Unload).await },
-        );
+        let (services, loaded) = (Arc::clone(&self.services), Arc::clone(generation));
+        undo.push("onLoad", async move { lifecycle::unload(&services, &loaded).await });
         self.emit("plugin:loaded", plugin_id, Some(generation), None);
         self.emit("plugin:activating", plugin_id, Some(generation), None);
         lifecycle::call(generation, Function::Activate, None).await?;
@@ -317,7 +324,7 @@ impl Operations {
         }
         self.directory.change(plugin_id, |state| state.errors.clear());
         self.emit("plugin:deactivated", plugin_id, Some(&generation), None);
-        self.retire(generation).await;
+        lifecycle::unload(&self.services, &generation).await;
         drop(busy);
         self.view(plugin_id).await
     }
@@ -358,14 +365,6 @@ impl Operations {
             .await
             .map_err(|error| problem_of(Phase::Deactivate, &error))?;
         Ok(())
-    }
-
-    /// Ends a generation that serves no longer.
-    async fn retire(&self, generation: Arc<Generation>) {
-        let plugin_id = generation.plugin_id();
-        self.emit("plugin:unloading", plugin_id, Some(&generation), None);
-        lifecycle::call_and_log(&generation, Function::Unload).await;
-        self.emit("plugin:unloaded", plugin_id, Some(&generation), None);
     }
 
     // --- uninstall -----------------------------------------------------------------------------
@@ -480,14 +479,21 @@ impl Operations {
             Ok(new) => {
                 self.settled(plugin_id, &new);
                 self.emit("plugin:reloaded", plugin_id, Some(&new), None);
-                let patience = old.time_limit() + DRAIN_MARGIN;
+                let services = Arc::clone(&self.services);
                 tokio::spawn(async move {
-                    old.drained(patience).await;
-                    lifecycle::call_and_log(&old, Function::Unload).await;
+                    old.drained(old.time_limit() + DRAIN_MARGIN).await;
+                    lifecycle::unload(&services, &old).await;
                 });
                 Ok(())
             }
-            Err(problems) => Err(self.fail(plugin_id, "reloaded", problems, false).await),
+            Err(mut problems) => {
+                // No step of the plugin's life has failed: the version that is active stays so.
+                for problem in &mut problems {
+                    problem.phase =
+                        if problem.phase.is_step() { Phase::Load } else { problem.phase };
+                }
+                Err(self.fail(plugin_id, "reloaded", problems, false).await)
+            }
         }
     }
 
@@ -499,7 +505,9 @@ impl Operations {
         let new = self.prepare(record).await?;
         let current = self.services.world.load_full();
         lifecycle::dependencies(new.manifest(), &current)?;
+        lifecycle::still_fits(new.manifest(), &current)?;
         lifecycle::call(&new, Function::Load, None).await?;
+        self.emit("plugin:loaded", new.plugin_id(), Some(&new), None);
         let next = current
             .generations()
             .iter()
@@ -508,7 +516,7 @@ impl Operations {
         let world = match self.build(next) {
             Ok(world) => world,
             Err(conflicts) => {
-                lifecycle::call_and_log(&new, Function::Unload).await;
+                lifecycle::unload(&self.services, &new).await;
                 return Err(lifecycle::problems_of(conflicts));
             }
         };
@@ -574,7 +582,7 @@ impl Operations {
         })
     }
 
-    async fn view(&self, plugin_id: &str) -> Result<PluginView> {
+    pub(super) async fn view(&self, plugin_id: &str) -> Result<PluginView> {
         Ok(self.directory.view(self.record(plugin_id).await?))
     }
 
@@ -632,6 +640,12 @@ impl Operations {
         let error = failed(plugin_id, step, problems);
         self.emit("plugin:error", plugin_id, None, Some(&error.message));
         error
+    }
+
+    /// Shows errors again that a later success has cleared.
+    pub(super) async fn note(&self, plugin_id: &str, errors: Vec<RecordedError>) {
+        self.directory.change(plugin_id, |state| state.errors.clone_from(&errors));
+        self.remember(plugin_id, errors).await;
     }
 
     async fn remember(&self, plugin_id: &str, errors: Vec<RecordedError>) {

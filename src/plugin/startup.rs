@@ -127,7 +127,7 @@ impl Operations {
                 let own = |conflict: &&Conflict| conflict.plugin_id == plugin_id;
                 let problems = conflicts.iter().filter(own).map(|c| c.problem.clone()).collect();
                 lifecycle::call_and_log(&generation, Function::Deactivate).await;
-                lifecycle::call_and_log(&generation, Function::Unload).await;
+                lifecycle::unload(&self.services, &generation).await;
                 self.fail(plugin_id, "activated", problems, false).await;
             }
             if up.len() == before {
@@ -148,9 +148,7 @@ impl Operations {
         let world = self.services.world.load_full();
         for generation in world.generations().iter().rev() {
             let plugin_id = generation.plugin_id();
-            self.emit("plugin:unloading", plugin_id, Some(generation), None);
-            lifecycle::call_and_log(generation, Function::Unload).await;
-            self.emit("plugin:unloaded", plugin_id, Some(generation), None);
+            lifecycle::unload(&self.services, generation).await;
             self.directory.change(plugin_id, |state| state.active = None);
         }
         Ok(())
@@ -184,13 +182,15 @@ impl Operations {
             Ok(source) if state.tried.as_deref() == Some(source.hash()) => return Ok(()),
             Ok(_) => {}
             Err(problems) if record.is_activated => {
+                // The files of the version that serves are news once they can be read again.
+                self.directory.change(plugin_id, |state| state.tried = None);
                 return Err(self.fail(plugin_id, "reloaded", problems, false).await);
             }
             Err(_) => return Ok(()),
         }
         if record.is_activated {
             self.replace(plugin_id).await
-        } else if state.gone || (self.options.automatic && !state.errors.is_empty()) {
+        } else if state.gone || (self.options.automatic && self.has_failed(&record)) {
             // It would be active but for the errors that this change may have mended.
             self.take_in(plugin_id).await
         } else {
@@ -240,12 +240,25 @@ impl Operations {
         Ok(())
     }
 
-    /// For authors: takes in every folder that has no record yet.
+    /// Whether something went wrong with a plugin last, before the host started or since.
+    fn has_failed(&self, record: &PluginRecord) -> bool {
+        let state = self.directory.state(&record.plugin_id);
+        !(state.errors.is_empty() && record.last_errors.is_empty())
+    }
+
+    /// For authors: takes in every folder that has no record yet, and those that would be active but
+    /// for errors that may have been mended since.
     async fn take_in_new_folders(&self) {
         for candidate in self.scan().await {
             if candidate.problem.is_none() {
                 let session = self.services.store.session();
-                if let Ok(None) = plugins::by_plugin_id(&session, &candidate.name).await {
+                let record = plugins::by_plugin_id(&session, &candidate.name).await;
+                let wanted = match record {
+                    Ok(None) => true,
+                    Ok(Some(record)) => !record.is_activated && self.has_failed(&record),
+                    Err(_) => false,
+                };
+                if wanted {
                     self.report(&candidate.name, self.take_in(&candidate.name).await);
                 }
             }

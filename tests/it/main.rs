@@ -1,4 +1,9 @@
 //! Black-box tests against a running host.
 
+mod admin;
+mod admin_client;
+mod lifecycle;
+mod reload;
+mod sdl;
 mod shipped;
 mod support;
