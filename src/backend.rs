@@ -26,7 +26,14 @@ impl Backend for LocalHost {
         let mode = settings.mode;
         let plugins = settings.plugins.clone();
         let host = HostBuilder::new(settings).start().await?;
-        let (listener, address) = host.bind().await?;
+        let (listener, address) = match host.bind().await {
+            Ok(bound) => bound,
+            Err(error) => {
+                // The plugins are up already.
+                host.stop().await;
+                return Err(error);
+            }
+        };
         let stop = CancellationToken::new();
         let controlled = match control::listen(data_dir.path()) {
             Ok(socket) => {

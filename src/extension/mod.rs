@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use loading::{Handlers, Loading, script_problem};
+pub use loading::{Handlers, Loading, described, script_problem};
 
 use crate::error::{Problem, Result};
 use crate::parts::Parts;

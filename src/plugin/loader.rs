@@ -7,7 +7,7 @@ use super::generation::{Generation, GenerationHandle, LoadedVm};
 use super::manifest::{Manifest, Permissions};
 use super::source::Source;
 use crate::error::{Phase, Problem};
-use crate::extension::{ExtensionPoint, Loading};
+use crate::extension::{ExtensionPoint, Loading, described};
 use crate::lua::{Modules, ScriptError, ScriptErrorKind, Vm, VmOptions};
 use crate::parts::Parts;
 use crate::services::Services;
@@ -136,7 +136,7 @@ async fn declare_lifecycle(loading: &mut Loading<'_>) {
             Ok(mlua::Value::Nil) => {}
             Ok(mlua::Value::Function(function)) => loading.handler(lifecycle_key(name), function),
             Ok(other) => {
-                let message = format!("{name} must be a function; it is a {}", other.type_name());
+                let message = format!("{name} must be a function; it is {}", described(&other));
                 loading.problem(Problem::new(Phase::Load, message).in_file(main.as_str()));
             }
             Err(error) => loading.lua_problem(&error, &main),

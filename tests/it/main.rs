@@ -2,8 +2,14 @@
 
 mod admin;
 mod admin_client;
+mod bad_input;
+mod binary;
+mod killed;
 mod lifecycle;
+mod neighbors;
+mod process;
 mod reload;
 mod sdl;
 mod shipped;
+mod sigkill;
 mod support;
