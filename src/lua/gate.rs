@@ -14,6 +14,9 @@ use parking_lot::{Mutex, MutexGuard};
 /// microseconds, and going through the scheduler costs more than that.
 const PATIENCE: Duration = Duration::from_micros(50);
 
+/// How long a thread waits to drop what belongs to the VM. A holder is preempted long before.
+const FAREWELL: Duration = Duration::from_millis(250);
+
 /// A lock that is held during one poll of a future, and that tasks can wait for.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -42,6 +45,13 @@ impl Gate {
         drop(waiting);
         // The holder may have left between the first try and the registration.
         let guard = self.lock.try_lock()?;
+        Some(Pass { gate: self, guard: Some(guard) })
+    }
+
+    /// Enters, blocking the thread if need be: for dropping values of the VM, which cannot be put off.
+    /// `None` when the holder does not leave for a long time, or is this very thread.
+    pub fn enter_blocking(&self) -> Option<Pass<'_>> {
+        let guard = self.lock.try_lock_for(FAREWELL)?;
         Some(Pass { gate: self, guard: Some(guard) })
     }
 
