@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mlua::chunk::Compiler;
 use mlua::{Function, Lua, Table, Value};
 
 use super::error::install_fields;
@@ -161,6 +162,11 @@ pub fn install(
     host.set("preempted", lua.create_function(move |_, ()| Ok(preempted()))?)?;
     host.set("plainFind", lua.create_function(plain_find)?)?;
     host.set("plainSplit", lua.create_function(plain_split)?)?;
+    host.set("isNative", lua.create_function(|_, f: Function| Ok(f.info().what == "C"))?)?;
+    // Without line numbers, so that an error of a library function does not claim to be from there.
+    let compiler = Compiler::new().set_debug_level(0);
+    let bounds = lua.load(include_str!("bounds.luau")).set_compiler(compiler);
+    bounds.set_name("=@host/bounds").call::<()>(&host)?;
     let import: Function =
         lua.load(include_str!("prelude.luau")).set_name("=@host/prelude").call(host)?;
     install_fields(lua)?;
@@ -217,21 +223,29 @@ fn plain_find(
     })
 }
 
-/// `string.split` in linear time. The separator is not empty: the caller's product is not zero.
+/// How many parts [`plain_split`] makes at once; the watchdog does not reach it.
+const PARTS: usize = 4096;
+
+/// `string.split` in linear time, some parts at a time: appends to `parts` from the byte `from` on,
+/// and gives where to go on. The separator is not empty.
 fn plain_split(
     lua: &Lua,
-    (text, separator): (mlua::LuaString, mlua::LuaString),
-) -> mlua::Result<Table> {
+    (parts, text, separator, from): (Table, mlua::LuaString, mlua::LuaString, usize),
+) -> mlua::Result<Option<usize>> {
     let text = text.as_bytes();
     let separator = separator.as_bytes();
-    let parts = lua.create_table()?;
-    let mut from = 0;
-    for at in memchr::memmem::find_iter(&text, &*separator) {
-        parts.raw_push(lua.create_string(&text[from..at])?)?;
-        from = at + separator.len();
+    let mut from = from.saturating_sub(1);
+    let rest = text.get(from..).unwrap_or_default();
+    let start = from;
+    for at in memchr::memmem::find_iter(rest, &*separator).take(PARTS) {
+        parts.raw_push(lua.create_string(&text[from..start + at])?)?;
+        from = start + at + separator.len();
+    }
+    if memchr::memmem::find(&text[from..], &separator).is_some() {
+        return Ok(Some(from + 1));
     }
     parts.raw_push(lua.create_string(&text[from..])?)?;
-    Ok(parts)
+    Ok(None)
 }
 
 #[cfg(test)]

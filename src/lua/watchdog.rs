@@ -3,22 +3,27 @@
 //! Luau calls an *interrupt* function, if one is set, at every loop iteration and call. Keeping one
 //! set makes tight loops several times slower. So a watchdog thread looks every millisecond at
 //! which OS threads are inside a VM, and sets the interrupt pointer of a VM that has run for a
-//! whole [`SLICE`]. The interrupt then yields the coroutine, so that other tasks get the thread, or
-//! raises an error if the call's deadline has passed.
+//! whole [`SLICE`]. The interrupt then yields the coroutine, so that other tasks get the thread; if
+//! the call's deadline has passed, the host drops the coroutine instead of resuming it.
+//!
+//! Not everything can be suspended: a metamethod, a comparator or a pattern cannot. Then the thread
+//! is given up instead: the runtime continues its other tasks on another one. And at the deadline an
+//! error is raised.
 //!
 //! The pointer is set under the same lock that [`Running`] takes when it leaves the VM, so it is
 //! never set for a VM that nobody runs, nor for one that was freed.
 
-use std::cell::RefCell;
-use std::ffi::c_void;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, LazyLock, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+use std::{mem, ptr};
 
-use mlua::{Lua, VmState};
+use mlua::{Lua, VmState, ffi};
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// How long a call may hold a VM and its thread before others get a turn.
 pub const SLICE: Duration = Duration::from_millis(1);
@@ -36,22 +41,55 @@ pub struct DeadlinePassed;
 pub struct Interrupt {
     /// The address of `lua_Callbacks::interrupt` in the VM's global state.
     slot: *const AtomicPtr<c_void>,
-    /// What belongs there when the interrupt is armed: mlua's trampoline to [`Interrupt::fire`].
-    trampoline: *mut c_void,
     shared: Arc<Shared>,
+}
+
+/// mlua's own interrupt function, which calls the closure that [`Interrupt::install`] sets. It is
+/// the same for every VM.
+static TRAMPOLINE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+thread_local! {
+    /// Whether the code that was interrupted last on this thread can be suspended.
+    static YIELDABLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What Luau calls when the interrupt is armed.
+unsafe extern "C-unwind" fn interrupted(state: *mut ffi::lua_State, gc: c_int) {
+    type Trampoline = unsafe extern "C-unwind" fn(*mut ffi::lua_State, c_int);
+    // SAFETY: Luau gives the running coroutine.
+    YIELDABLE.set(unsafe { ffi::lua_isyieldable(state) } != 0);
+    let trampoline = TRAMPOLINE.load(Ordering::Relaxed);
+    // SAFETY: it was stored before this function was first armed, from a field of this very type,
+    // which `Interrupt::install` has checked not to be null.
+    unsafe { mem::transmute::<*mut c_void, Trampoline>(trampoline)(state, gc) }
+}
+
+/// Lets the runtime go on with the other tasks of this worker on another thread, if it can.
+fn give_up_worker() {
+    let is_worker = Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if is_worker {
+        // The worker goes to whichever thread takes it while this one blocks.
+        tokio::task::block_in_place(|| thread::sleep(SLICE));
+    }
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     /// Nanoseconds since [`EPOCH`] at which the running call must end.
     deadline: AtomicU64,
-    /// Whether the deadline error was raised since the flag was last taken.
+    /// Whether the deadline was enforced since the flag was last taken.
     fired: AtomicBool,
     /// Whether the call was suspended to give others a turn; taken by a script's own scheduler.
     preempted: AtomicBool,
     /// The same, taken by the host's.
     paused: AtomicBool,
+    /// How often this visit has tried to give up its worker.
+    given_up: AtomicU32,
 }
+
+/// How often a visit tries to give up its worker: no thread may be free to take it at once.
+const TRIES: u32 = 3;
 
 // SAFETY: `slot` points into the VM's global state, which outlives the `Interrupt` (the `Vm` owns
 // both and drops the Lua state last), and it is only ever used through the atomic.
@@ -73,11 +111,42 @@ fn since_epoch(instant: Instant) -> u64 {
     u64::try_from(instant.saturating_duration_since(*EPOCH).as_nanos()).unwrap_or(u64::MAX)
 }
 
+impl Shared {
+    fn is_expired(&self) -> bool {
+        let is_expired = since_epoch(Instant::now()) >= self.deadline.load(Ordering::Relaxed);
+        if is_expired {
+            self.fired.store(true, Ordering::Relaxed);
+        }
+        is_expired
+    }
+
+    fn give_up_worker(&self) {
+        if self.given_up.fetch_add(1, Ordering::Relaxed) < TRIES {
+            give_up_worker();
+        }
+    }
+}
+
+/// For host code that does much work inside a VM, which no interrupt reaches: call it now and then.
+///
+/// # Errors
+/// When the running call's deadline has passed.
+pub fn check(lua: &Lua) -> Result<(), DeadlinePassed> {
+    // A VM without a watchdog has no deadline.
+    let Some(shared) = lua.app_data_ref::<Arc<Shared>>() else { return Ok(()) };
+    if shared.is_expired() {
+        return Err(DeadlinePassed);
+    }
+    shared.give_up_worker();
+    Ok(())
+}
+
 impl Interrupt {
     /// Installs the interrupt in `lua`, disarmed.
     pub fn install(lua: &Lua) -> Interrupt {
         LazyLock::force(&EPOCH);
         let shared = Arc::new(Shared::default());
+        lua.set_app_data(Arc::clone(&shared));
         let seen = Arc::clone(&shared);
         // The slot is not known before mlua has set it, and the closure must clear it.
         let address = Arc::new(AtomicPtr::<AtomicPtr<c_void>>::new(ptr::null_mut()));
@@ -86,14 +155,23 @@ impl Interrupt {
             if in_poller(lua) {
                 return Ok(VmState::Continue);
             }
-            if since_epoch(Instant::now()) >= seen.deadline.load(Ordering::Relaxed) {
-                seen.fired.store(true, Ordering::Relaxed);
+            if seen.is_expired() {
+                // A suspended call is dropped at once. An error would go through every `pcall` on
+                // its way, and each may go on until its own next step.
+                if YIELDABLE.get() {
+                    seen.preempted.store(true, Ordering::Relaxed);
+                    return Ok(VmState::Yield);
+                }
                 return Err(mlua::Error::external(DeadlinePassed));
             }
             let slot = own_slot.load(Ordering::Relaxed);
             if !slot.is_null() {
                 // SAFETY: this runs inside the VM that the slot is part of.
                 unsafe { (*slot).store(ptr::null_mut(), Ordering::Relaxed) };
+            }
+            if !YIELDABLE.get() {
+                seen.give_up_worker();
+                return Ok(VmState::Continue);
             }
             seen.preempted.store(true, Ordering::Relaxed);
             seen.paused.store(true, Ordering::Relaxed);
@@ -104,12 +182,14 @@ impl Interrupt {
         // nullable function pointer, which has the size and alignment of `AtomicPtr`. Luau
         // documents that it may be set from another thread.
         let (slot, trampoline) = unsafe {
-            let field = &raw mut (*mlua::ffi::lua_callbacks(state)).interrupt;
+            let field = &raw mut (*ffi::lua_callbacks(state)).interrupt;
             let slot: *const AtomicPtr<c_void> = field.cast();
             (slot, (*slot).swap(ptr::null_mut(), Ordering::SeqCst))
         };
+        assert!(!trampoline.is_null(), "mlua has set no interrupt");
+        TRAMPOLINE.store(trampoline, Ordering::SeqCst);
         address.store(slot.cast_mut(), Ordering::Relaxed);
-        Interrupt { slot, trampoline, shared }
+        Interrupt { slot, shared }
     }
 
     /// A function that says, once for each time, whether the last suspension was a preemption.
@@ -120,7 +200,7 @@ impl Interrupt {
 
     fn arm(&self) {
         // SAFETY: see the `Send` implementation.
-        unsafe { (*self.slot).store(self.trampoline, Ordering::SeqCst) };
+        unsafe { (*self.slot).store(interrupted as *mut c_void, Ordering::SeqCst) };
     }
 
     fn disarm(&self) {
@@ -145,7 +225,7 @@ pub struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Whether the deadline error was raised since the VM was entered, even if the script caught it.
+    /// Whether the deadline was enforced since the VM was entered, even if the script caught the error.
     pub fn deadline_fired(&self) -> bool {
         self.interrupt.shared.fired.swap(false, Ordering::Relaxed)
     }
@@ -171,6 +251,7 @@ impl Drop for Running<'_> {
         self.interrupt.disarm();
         self.interrupt.shared.fired.store(false, Ordering::Relaxed);
         self.interrupt.shared.paused.store(false, Ordering::Relaxed);
+        self.interrupt.shared.given_up.store(0, Ordering::Relaxed);
     }
 }
 

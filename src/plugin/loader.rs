@@ -39,6 +39,12 @@ pub struct Blueprint {
     handle: GenerationHandle,
 }
 
+impl Blueprint {
+    fn load_time_limit(&self) -> Duration {
+        LOAD_TIME_LIMIT.max(self.time_limit)
+    }
+}
+
 /// Loads the generation that a snapshot describes. `folder` is the name of the plugin's folder.
 ///
 /// # Errors
@@ -79,7 +85,7 @@ pub async fn load(
         points: Arc::clone(&services.points),
         handle: handle.clone(),
     };
-    let deadline = Instant::now() + LOAD_TIME_LIMIT.max(blueprint.time_limit);
+    let deadline = Instant::now() + blueprint.load_time_limit();
     let (first, parts) = load_vm(&blueprint, deadline).await?;
     let mut loaded = vec![first];
     for _ in 1..instances {
@@ -90,10 +96,8 @@ pub async fn load(
 }
 
 /// A fresh VM for a generation that lost one. What the files declare was checked before.
-pub(super) async fn load_again(
-    blueprint: &Blueprint,
-    deadline: Instant,
-) -> Result<LoadedVm, ScriptError> {
+pub(super) async fn load_again(blueprint: &Blueprint) -> Result<LoadedVm, ScriptError> {
+    let deadline = Instant::now() + blueprint.load_time_limit();
     let (loaded, _) = load_vm(blueprint, deadline).await.map_err(|problems| {
         let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
         ScriptError::new(ScriptErrorKind::Runtime(format!("cannot load the plugin again: {text}")))

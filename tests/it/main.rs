@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_client;
+mod attacks;
 mod bad_input;
 mod binary;
 mod killed;
