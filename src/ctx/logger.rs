@@ -64,6 +64,6 @@ fn fields_text(fields: &Value) -> Option<String> {
     let json = bridge::from_lua(fields).map_err(|error| error.to_string());
     let json = json.and_then(|value| serde_json::to_string(&value).map_err(|e| e.to_string()));
     let mut text = json.unwrap_or_else(|error| format!("(cannot be shown: {error})"));
-    text.truncate(text.floor_char_boundary(MAX_MESSAGE));
+    text.truncate(bridge::boundary(&text, MAX_MESSAGE));
     Some(text)
 }

@@ -273,8 +273,13 @@ impl Parts {
 pub fn shown(text: &mlua::LuaString, max: usize) -> String {
     let bytes = text.as_bytes();
     let mut shown = String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
-    shown.truncate(shown.floor_char_boundary(max));
+    shown.truncate(boundary(&shown, max));
     shown
+}
+
+/// The last character boundary of a text that is not after `max`.
+pub fn boundary(text: &str, max: usize) -> usize {
+    (0..=max.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// Every Luau number is a double, also where mlua gives a whole one as an integer.

@@ -50,7 +50,7 @@ pub struct ScriptError {
 #[derive(Debug, Clone)]
 pub enum ScriptErrorKind {
     /// The script, or a host function it called, failed with an error meant for the client.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// Any other Lua error.
     Runtime(String),
     /// The source does not compile.
@@ -93,7 +93,7 @@ impl ScriptError {
             return ScriptError::new(ScriptErrorKind::Deadline);
         }
         if let Some(failure) = error.downcast_ref::<Failure>() {
-            let mut script = ScriptError::new(ScriptErrorKind::Failed(failure.clone()));
+            let mut script = ScriptError::new(ScriptErrorKind::Failed(Box::new(failure.clone())));
             if let mlua::Error::CallbackError { traceback, .. } = error {
                 script.traceback = Some(traceback.clone());
             }
@@ -177,7 +177,7 @@ impl From<ScriptError> for Error {
 const MAX_MESSAGE: usize = 8 * 1024;
 
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_MESSAGE)]
+    &text[..bridge::boundary(text, MAX_MESSAGE)]
 }
 
 /// Splits `path/to/file.lua:12: message`.

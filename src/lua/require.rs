@@ -20,8 +20,8 @@ fn resolve(modules: &Modules, from: &str, name: &str) -> Result<String, String> 
         }
         relative(from, name)
             .ok_or_else(|| format!("\"{name}\" in {from} leads out of the plugin's folder"))?
-    } else if name.starts_with('@') {
-        let own = name[1..].split('/').next().unwrap_or_default();
+    } else if let Some(path) = name.strip_prefix('@') {
+        let own = path.split('/').next().unwrap_or_default();
         return Err(format!(
             "cannot require \"{name}\": \"{own}\" is not a declared dependency that exports it"
         ));

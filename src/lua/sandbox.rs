@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use mlua::chunk::Compiler;
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Function, Lua, Table, Thread, Value};
 
 use super::error::install_fields;
 use super::modules::Modules;
 use super::require;
-use super::watchdog::Interrupt;
+use super::watchdog;
 
 /// The globals of a VM and, for tables, their members.
 pub const GLOBALS: &[(&str, &[&str])] = &[
@@ -145,12 +145,7 @@ pub const GLOBALS: &[(&str, &[&str])] = &[
 ///
 /// # Errors
 /// Only when the VM has no memory for it.
-pub fn install(
-    lua: &Lua,
-    modules: Arc<Modules>,
-    interrupt: &Interrupt,
-    log: Function,
-) -> mlua::Result<Function> {
+pub fn install(lua: &Lua, modules: Arc<Modules>, log: Function) -> mlua::Result<Function> {
     let globals = lua.globals();
     let (resolve, load) = require::functions(lua, modules)?;
     let host = lua.create_table()?;
@@ -158,8 +153,9 @@ pub fn install(
     host.set("load", load)?;
     host.set("print", log)?;
     host.set("pending", Lua::poll_pending())?;
-    let preempted = interrupt.preempted();
-    host.set("preempted", lua.create_function(move |_, ()| Ok(preempted()))?)?;
+    let preempted =
+        lua.create_function(|_, thread: Thread| Ok(watchdog::was_preempted(&thread)))?;
+    host.set("preempted", preempted)?;
     host.set("plainFind", lua.create_function(plain_find)?)?;
     host.set("plainSplit", lua.create_function(plain_split)?)?;
     host.set("isNative", lua.create_function(|_, f: Function| Ok(f.info().what == "C"))?)?;
@@ -175,7 +171,14 @@ pub fn install(
     prune(&globals)?;
     lua.sandbox(true)?;
     // The sandbox puts a writable table before the read-only one; `_G` must mean the same.
-    lua.globals().raw_set("_G", lua.globals())?;
+    let globals = lua.globals();
+    globals.raw_set("_G", &globals)?;
+    if let Some(metatable) = globals.metatable() {
+        // With another metatable the modules that run later would have no globals at all.
+        metatable.set_readonly(false);
+        metatable.raw_set("__metatable", false)?;
+        metatable.set_readonly(true);
+    }
     Ok(import)
 }
 
@@ -255,19 +258,19 @@ mod tests {
     fn sandboxed() -> Lua {
         let lua = super::super::vm::bare().unwrap();
         let log = lua.create_function(|_, _: String| Ok(())).unwrap();
-        let interrupt = Interrupt::install(&lua);
-        install(&lua, Arc::default(), &interrupt, log).unwrap();
+        install(&lua, Arc::default(), log).unwrap();
         lua
     }
 
     #[test]
     fn the_reachable_globals_are_exactly_the_listed_ones() {
         let lua = sandboxed();
+        let globals: Table = lua.globals().metatable().unwrap().raw_get("__index").unwrap();
         let found: String = lua
             .load(
                 r"
                 local lines = {}
-                for name, value in getmetatable(_G).__index do
+                for name, value in ... do
                     local members = {}
                     if type(value) == 'table' and name ~= '_G' then
                         for member in value do table.insert(members, member) end
@@ -278,7 +281,7 @@ mod tests {
                 table.sort(lines)
                 return table.concat(lines, '\n')",
             )
-            .eval()
+            .call(globals)
             .unwrap();
         let mut expected: Vec<String> =
             GLOBALS.iter().map(|(name, members)| format!("{name}={}", members.join(","))).collect();
@@ -304,7 +307,8 @@ mod tests {
             "os.execute('true')",
             "os.getenv('HOME')",
             "rawset(string, 'x', 1)",
-            "rawset(getmetatable(_G).__index, 'x', 1)",
+            "getmetatable(_G).__index = {}",
+            "setmetatable(_G, {})",
             "table.clear(string)",
             "require('./x')",
             "require('/etc/passwd')",

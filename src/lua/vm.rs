@@ -77,7 +77,7 @@ impl Vm {
                 Ok(())
             })?;
             let interrupt = Interrupt::install(&lua);
-            let import = sandbox::install(&lua, modules, &interrupt, log)?;
+            let import = sandbox::install(&lua, modules, log)?;
             lua.set_memory_limit(options.memory)?;
             let (gate, discarded) = (Gate::default(), AtomicBool::new(false));
             Ok(Vm { interrupt, import, lua, gate, discarded })

@@ -17,11 +17,11 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, LazyLock, Weak};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 use std::{mem, ptr};
 
-use mlua::{Lua, VmState, ffi};
+use mlua::{Lua, Thread, VmState, ffi};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -49,15 +49,16 @@ pub struct Interrupt {
 static TRAMPOLINE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
 thread_local! {
-    /// Whether the code that was interrupted last on this thread can be suspended.
-    static YIELDABLE: Cell<bool> = const { Cell::new(false) };
+    /// The coroutine that was interrupted last on this thread; null if it cannot be suspended.
+    static SUSPENDABLE: Cell<*mut ffi::lua_State> = const { Cell::new(ptr::null_mut()) };
 }
 
 /// What Luau calls when the interrupt is armed.
 unsafe extern "C-unwind" fn interrupted(state: *mut ffi::lua_State, gc: c_int) {
     type Trampoline = unsafe extern "C-unwind" fn(*mut ffi::lua_State, c_int);
     // SAFETY: Luau gives the running coroutine.
-    YIELDABLE.set(unsafe { ffi::lua_isyieldable(state) } != 0);
+    let is_yieldable = unsafe { ffi::lua_isyieldable(state) } != 0;
+    SUSPENDABLE.set(if is_yieldable { state } else { ptr::null_mut() });
     let trampoline = TRAMPOLINE.load(Ordering::Relaxed);
     // SAFETY: it was stored before this function was first armed, from a field of this very type,
     // which `Interrupt::install` has checked not to be null.
@@ -80,9 +81,7 @@ struct Shared {
     deadline: AtomicU64,
     /// Whether the deadline was enforced since the flag was last taken.
     fired: AtomicBool,
-    /// Whether the call was suspended to give others a turn; taken by a script's own scheduler.
-    preempted: AtomicBool,
-    /// The same, taken by the host's.
+    /// Whether the call was suspended to give others a turn.
     paused: AtomicBool,
     /// How often this visit has tried to give up its worker.
     given_up: AtomicU32,
@@ -127,6 +126,20 @@ impl Shared {
     }
 }
 
+/// Marks a coroutine that was suspended by the interrupt and not by itself.
+const PREEMPTED: *mut c_void = ptr::dangling_mut::<u8>().cast();
+
+/// Says, once for each time, whether a coroutine's suspension is a preemption.
+pub fn was_preempted(thread: &Thread) -> bool {
+    let state = thread.state();
+    // SAFETY: the coroutine is alive as long as the handle, and its VM is entered by the caller.
+    unsafe {
+        let was_preempted = ffi::lua_getthreaddata(state) == PREEMPTED;
+        ffi::lua_setthreaddata(state, ptr::null_mut());
+        was_preempted
+    }
+}
+
 /// For host code that does much work inside a VM, which no interrupt reaches: call it now and then.
 ///
 /// # Errors
@@ -155,11 +168,15 @@ impl Interrupt {
             if in_poller(lua) {
                 return Ok(VmState::Continue);
             }
+            let suspendable = SUSPENDABLE.get();
+            if !suspendable.is_null() {
+                // SAFETY: it is the coroutine that runs, and nothing else uses its data pointer.
+                unsafe { ffi::lua_setthreaddata(suspendable, PREEMPTED) };
+            }
             if seen.is_expired() {
                 // A suspended call is dropped at once. An error would go through every `pcall` on
                 // its way, and each may go on until its own next step.
-                if YIELDABLE.get() {
-                    seen.preempted.store(true, Ordering::Relaxed);
+                if !suspendable.is_null() {
                     return Ok(VmState::Yield);
                 }
                 return Err(mlua::Error::external(DeadlinePassed));
@@ -169,11 +186,10 @@ impl Interrupt {
                 // SAFETY: this runs inside the VM that the slot is part of.
                 unsafe { (*slot).store(ptr::null_mut(), Ordering::Relaxed) };
             }
-            if !YIELDABLE.get() {
+            if suspendable.is_null() {
                 seen.give_up_worker();
                 return Ok(VmState::Continue);
             }
-            seen.preempted.store(true, Ordering::Relaxed);
             seen.paused.store(true, Ordering::Relaxed);
             Ok(VmState::Yield)
         });
@@ -190,12 +206,6 @@ impl Interrupt {
         TRAMPOLINE.store(trampoline, Ordering::SeqCst);
         address.store(slot.cast_mut(), Ordering::Relaxed);
         Interrupt { slot, shared }
-    }
-
-    /// A function that says, once for each time, whether the last suspension was a preemption.
-    pub fn preempted(&self) -> impl Fn() -> bool + Send + 'static {
-        let shared = Arc::clone(&self.shared);
-        move || shared.preempted.swap(false, Ordering::Relaxed)
     }
 
     fn arm(&self) {
@@ -232,9 +242,7 @@ impl Running<'_> {
 
     /// Whether the call was suspended, since the VM was entered, to give others a turn.
     pub fn preempted(&self) -> bool {
-        let shared = &self.interrupt.shared;
-        shared.preempted.store(false, Ordering::Relaxed);
-        shared.paused.swap(false, Ordering::Relaxed)
+        self.interrupt.shared.paused.swap(false, Ordering::Relaxed)
     }
 
     /// Makes whatever the VM still runs before the guard is dropped fail at its next step.
@@ -315,7 +323,7 @@ thread_local! {
 struct Watchdog {
     seats: Mutex<Vec<Weak<Seat>>>,
     asleep: AtomicBool,
-    thread: Mutex<Option<Thread>>,
+    thread: Mutex<Option<thread::Thread>>,
 }
 
 static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(|| Watchdog {

@@ -209,7 +209,9 @@ impl Generation {
             return Ok(current);
         }
         let fresh = Arc::new(loader::load_again(&self.blueprint).await?);
-        instance.current.store(Arc::clone(&fresh));
+        let discarded = instance.current.swap(Arc::clone(&fresh));
+        // Freeing what a call has filled its memory with takes some tens of milliseconds.
+        tokio::task::spawn_blocking(move || drop(discarded));
         Ok(fresh)
     }
 

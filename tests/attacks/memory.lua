@@ -51,7 +51,7 @@ local t = table.create(3e6, 1)
 -- call
 return t
 --- a text of 30 MB returned
-return ("x"):rep(30e6)
+return long("x", 30e6)
 --- one long text returned many times
 return table.create(1e5, ("x"):rep(10e6))
 --- shared tables returned

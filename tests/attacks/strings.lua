@@ -10,7 +10,7 @@ while true do pcall(string.find, ("a"):rep(20000), ("a*"):rep(5) .. "b") end
 --- balanced pattern
 return string.find(("("):rep(1e6), "%b()")
 --- balanced pattern over a long text (any)
-local s = ("("):rep(40e6)
+local s = long("(", 36e6)
 -- call
 return string.find(s, "%b()")
 --- set pattern
@@ -28,7 +28,7 @@ local s, set = ("b"):rep(1e5), "[" .. ("a"):rep(1e5) .. "b]*"
 -- call
 while true do pcall(function() for _ in string.gmatch(s, set) do end end) end
 --- set over a long text
-local s = ("b"):rep(40e6)
+local s = long("b", 36e6)
 -- call
 while true do pcall(string.match, s, "[%a%d%s%p]*$") end
 --- frontier pattern
@@ -95,11 +95,11 @@ return #("x"):rep(1e9)
 --- rep beyond the memory in a pcall loop
 while true do pcall(string.rep, "x", 1e9) end
 --- rep in a loop
-while true do local _ = ("x"):rep(30e6) end
+while true do local _ = long("x", 30e6) end
 --- rep of nothing (any)
 return #string.rep("", 1e15)
 --- upper, lower and reverse of a long text
-local s = ("x"):rep(15e6)
+local s = long("x", 15e6)
 -- call
 while true do local _ = #s:upper(), #s:lower(), #s:reverse() end
 --- format %q of a long text
@@ -107,7 +107,7 @@ local s = ("\0"):rep(5e6)
 -- call
 while true do pcall(string.format, "%q", s) end
 --- format with a long format
-local f = ("%%"):rep(10e6)
+local f = long("%%", 10e6)
 -- call
 while true do pcall(string.format, f) end
 --- format with many long values
@@ -121,7 +121,7 @@ local s = ("x"):rep(10e6)
 -- call
 while true do pcall(string.pack, "z", s) end
 --- pack with a long format
-local f = (" "):rep(40e6)
+local f = long(" ", 36e6)
 -- call
 while true do pcall(string.pack, f) pcall(string.packsize, f) pcall(string.unpack, f, "") end
 --- os.date with a long format
@@ -133,44 +133,44 @@ local s = ("x"):rep(7000)
 -- call
 while true do string.char(string.byte(s, 1, -1)) end
 --- byte of a long text
-local s = ("x"):rep(30e6)
+local s = long("x", 30e6)
 -- call
 while true do pcall(string.byte, s, 1, -1) end
 --- utf8.len of a long text
-local s = ("x"):rep(40e6)
+local s = long("x", 36e6)
 -- call
 while true do pcall(utf8.len, s) end
 --- utf8.offset in a long text
-local s = ("x"):rep(40e6)
+local s = long("x", 36e6)
 -- call
-while true do pcall(utf8.offset, s, 40e6) end
+while true do pcall(utf8.offset, s, 36e6) end
 --- utf8.codes over continuation bytes
-local s = ("\x80"):rep(40e6)
+local s = long("\x80", 36e6)
 -- call
 while true do pcall(function() for _ in utf8.codes(s) do end end) end
 --- utf8.codepoint of a long text
-local s = ("x"):rep(40e6)
+local s = long("x", 36e6)
 -- call
 while true do pcall(utf8.codepoint, s, 1, -1) end
 --- utf8.char
 while true do utf8.char(table.unpack(table.create(7000, 0x20AC))) end
 --- tonumber of a long text
-local s = ("1"):rep(30e6)
+local s = long("1", 30e6)
 -- call
 while true do local _ = tonumber(s), tonumber(s, 16) end
 --- arithmetic on a long text
-local s = ("1"):rep(30e6)
+local s = long("1", 30e6)
 -- call
 while true do local _ = s + 1 end
 --- comparison of long texts
-local a, b = ("x"):rep(15e6) .. "a", ("x"):rep(15e6) .. "b"
+local a, b = long("x", 8e6) .. "a", long("x", 8e6) .. "b"
 -- call
 while true do local _ = a < b end
 --- tostring of numbers
 local s = 0
 while true do s = #(s .. "") end
 --- error with a long message
-local s = ("x"):rep(20e6)
+local s = long("x", 20e6)
 -- call
 error(s)
 --- error with a message of colons
@@ -184,8 +184,8 @@ error(s)
 --- failure with a long message
 ctx:fail("long", ("x"):rep(5e6))
 --- print of a long text (any)
-print(("x"):rep(20e6))
+print(long("x", 20e6))
 --- log of a long text
-local s = ("\xff"):rep(15e6)
+local s = long("\xff", 15e6)
 -- call
 while true do ctx.logger:debug(s, { s }) end

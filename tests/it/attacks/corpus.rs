@@ -19,6 +19,10 @@ pub struct Shape {
     call: String,
 }
 
+/// For texts that are longer than what `string.rep` makes at once.
+const LONG: &str = "local function long(text, count) \
+     local part = text:rep(count / 4) return part .. part .. part .. part end";
+
 /// The groups, which are the names of the files.
 pub const GROUPS: [&str; 5] = ["loops", "metamethods", "strings", "tables", "memory"];
 
@@ -49,7 +53,7 @@ impl Shape {
     pub fn main(&self) -> String {
         let Shape { setup, call, .. } = self;
         format!(
-            "local M = {{}}\n{setup}\nfunction M.register(builder)\n\
+            "local M = {{}}\n{LONG}\n{setup}\nfunction M.register(builder)\n\
              builder:queryField(\"run\", {{ type = \"JSON\", auth = \"public\", \
              resolve = function(_, args, ctx)\n{call}\nend }})\n\
              builder:queryField(\"ready\", {{ type = \"Boolean\", auth = \"public\", \

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::corpus::{Shape, TIMEOUT_MS, shapes};
+use super::corpus::{GROUPS, Shape, TIMEOUT_MS, shapes};
 use crate::support::TestHost;
 
 /// How much later than its deadline a call may be answered.
@@ -29,7 +29,7 @@ async fn attack(host: &TestHost, shape: &Shape) -> Option<String> {
     let taken = start.elapsed();
     let overrun = taken.saturating_sub(Duration::from_millis(TIMEOUT_MS));
     let code = &answer["errors"][0]["extensions"]["code"];
-    println!("{:>5} ms over  {:<60} {code}", overrun.as_millis(), shape.name);
+    println!("{:>5} ms over  {:<12} {:<60} {code}", overrun.as_millis(), shape.group, shape.name);
     if overrun > OVERRUN {
         return Some(format!("{}: answered after {taken:?}", shape.name));
     }
@@ -42,6 +42,17 @@ async fn attack(host: &TestHost, shape: &Shape) -> Option<String> {
     let id = &shape.id;
     host.host.manager().deactivate(id, false).await.unwrap();
     None
+}
+
+#[test]
+fn the_corpus_is_complete() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attacks");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), GROUPS.len());
+    let mut names: Vec<String> =
+        GROUPS.into_iter().flat_map(shapes).map(|shape| shape.name).collect();
+    assert!(names.len() > 180, "only {} shapes", names.len());
+    names.sort();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name is there twice");
 }
 
 async fn attacks(group: &str) {
