@@ -1,6 +1,6 @@
 //! Black-box tests against a running host.
 
-// Helpers of tests are tests too, which clippy cannot tell.
+// What tests share is test code too, which clippy cannot tell.
 #![allow(clippy::unwrap_used)]
 
 mod admin;
