@@ -1,5 +1,8 @@
 //! Black-box tests against a running host.
 
+// What tests share is test code too, which clippy cannot tell.
+#![allow(clippy::unwrap_used)]
+
 mod admin;
 mod admin_client;
 mod attacks;
