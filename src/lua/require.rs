@@ -92,6 +92,17 @@ pub fn functions(lua: &Lua, modules: Arc<Modules>) -> mlua::Result<(Function, Fu
     Ok((resolve, load))
 }
 
+/// Whether a function is running in the current coroutine.
+pub fn on_stack(lua: &Lua, function: Function) -> mlua::Result<bool> {
+    for level in 1.. {
+        match lua.inspect_stack(level, |debug| debug.function() == function) {
+            Some(false) => {}
+            found => return Ok(found.is_some()),
+        }
+    }
+    Ok(false)
+}
+
 /// The main function of the module under `key`.
 pub fn load(lua: &Lua, modules: &Modules, key: &str) -> mlua::Result<Function> {
     match modules.get(key) {

@@ -151,6 +151,7 @@ pub fn install(lua: &Lua, modules: Arc<Modules>, log: Function) -> mlua::Result<
     let host = lua.create_table()?;
     host.set("resolve", resolve)?;
     host.set("load", load)?;
+    host.set("onStack", lua.create_function(require::on_stack)?)?;
     host.set("print", log)?;
     host.set("pending", Lua::poll_pending())?;
     let preempted =

@@ -56,3 +56,32 @@ async fn assert_write(host: &TestHost, id: &Value, backup: bool, body: &str) {
     let took = started.elapsed();
     assert!(took < Duration::from_secs(2), "{body}: a write took {took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_load_one_module_do_not_meet() {
+    let host = TestHost::start().await;
+    // Loading takes several turns, and begins in a call.
+    let slow = "local till = os.clock() + 0.03 while os.clock() < till do end return {}";
+    let main = getting("return require('./a') ~= nil").replace("'./a'", "'./' .. args.module");
+    let main = main.replace("auth = ", "args = { module = 'String!' }, auth = ");
+    let files = [
+        ("manifest.json", manifest_with("p", REGISTER, "")),
+        ("init.lua", main),
+        ("a.lua", format!("require('./b') {slow}")),
+        ("b.lua", slow.to_owned()),
+        ("c.lua", slow.to_owned()),
+    ];
+    host.plugin("p", &files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
+    let ask = |module: &str| {
+        let query = format!("{{ p_get(module: \"{module}\") }}");
+        let host = &host;
+        async move { host.data(ADA, &query, json!({})).await }
+    };
+    // One that is abandoned there leaves nothing behind either.
+    let _gave_up = tokio::time::timeout(Duration::from_millis(15), ask("c")).await;
+    let (a, b, again, c) = tokio::join!(ask("a"), ask("b"), ask("a"), ask("c"));
+    for answer in [a, b, again, c] {
+        assert_eq!(answer["p_get"], true);
+    }
+    host.stop().await;
+}

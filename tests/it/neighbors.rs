@@ -148,7 +148,7 @@ async fn calls_in_flight_finish_on_their_generation() {
     let host = Arc::new(TestHost::start().await);
     let version = |n: u32| {
         getting(&format!(
-            "local till = os.clock() + 0.3 while os.clock() < till do end return {{ n = {n}, live = loaded }}"
+            "local till = os.clock() + 0.8 while os.clock() < till do end return {{ n = {n}, live = loaded }}"
         ))
         .replace(
             "local M = {}\n",
@@ -156,7 +156,7 @@ async fn calls_in_flight_finish_on_their_generation() {
              function M.onUnload(ctx) loaded = false end\n",
         )
     };
-    let manifest = manifest("p", REGISTER);
+    let manifest = manifest_with("p", REGISTER, r#", "runtime": { "timeoutMs": 10000 }"#);
     host.plugin("p", &[("manifest.json", &manifest), ("init.lua", &version(1))]).await;
     let ask = |host: Arc<TestHost>| {
         tokio::spawn(async move { host.data(ADMIN, "{ p_get }", json!({})).await["p_get"].clone() })

@@ -99,6 +99,6 @@ async fn an_installation_is_whole_or_not_at_all() {
         assert_eq!(code, 0, "point {point}: {err}");
         assert_eq!(counted(&dir).await, (0, 0), "point {point}");
     }
-    assert!(not_installed >= 15, "{not_installed} of the kills came before the end");
+    assert!(not_installed >= 5, "{not_installed} of the kills came before the end");
     println!("{installed} wholly installed, {not_installed} wholly not");
 }
