@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_client;
+mod constraints;
 mod lifecycle;
 mod reload;
 mod sdl;
