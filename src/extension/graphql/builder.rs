@@ -5,12 +5,15 @@ use std::sync::Arc;
 use mlua::{Function, LuaString, UserData, UserDataMethods, Value as LuaValue, Variadic};
 use parking_lot::Mutex;
 
+use super::constraints::{Constraints, Pattern};
 use super::definition::Definition;
+use super::format::Format;
 use super::model::{
     Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputDef, InputValueDef, ObjectDef,
     Operation, Place, RootField, TypeDef,
 };
 use super::resolvers::{LuaAuthCheck, LuaResolver};
+use super::suggest::hint;
 use super::types::TypeRef;
 use crate::plugin::generation::GenerationHandle;
 
@@ -234,9 +237,40 @@ fn input_value(definition: &mut Definition, name: &str, value: &LuaValue) -> Opt
     let ty = type_of(&mut own);
     let description = own.string("description");
     let default = own.host_value("default");
-    own.finish(&["type", "description", "default"]);
+    let constraints = constraints(&mut own);
+    own.finish(&[&["type", "description", "default"], CONSTRAINTS].concat());
     definition.absorb(own);
-    Some(InputValueDef { name: name.to_owned(), description, ty: ty?, default })
+    Some(InputValueDef { name: name.to_owned(), description, ty: ty?, default, constraints })
+}
+
+const CONSTRAINTS: &[&str] = &["min", "max", "minLength", "maxLength", "pattern", "format"];
+
+fn constraints(own: &mut Definition) -> Constraints {
+    let pattern = own.string("pattern").and_then(|text| match Pattern::new(&text) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            own.problem(&format!("\"pattern\": {error}"));
+            None
+        }
+    });
+    let format = own.string("format").and_then(|name| {
+        let format = Format::by_name(&name);
+        if format.is_none() {
+            let names = Format::ALL.map(Format::name);
+            let hint = hint(&name, names.into_iter());
+            let known = names.join(", ");
+            own.problem(&format!("\"format\" {name:?} is not known; known are {known}.{hint}"));
+        }
+        format
+    });
+    Constraints {
+        min: own.number("min"),
+        max: own.number("max"),
+        min_length: own.count("minLength"),
+        max_length: own.count("maxLength"),
+        pattern,
+        format,
+    }
 }
 
 fn enum_value(definition: &mut Definition, value: &LuaValue) -> Option<EnumValueDef> {

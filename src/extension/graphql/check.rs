@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::coerce::Coercer;
+use super::constraints::check_default;
 use super::model::{
     Declarations, EnumDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef, Place, TypeDef,
 };
@@ -179,6 +180,7 @@ impl<'d> Checker<'d> {
             self.name(&field.name, "field", place);
             let at = format!("the field \"{}.{}\"", def.name, field.name);
             self.reference(&field.ty, Kind::Input, &at, place);
+            self.constraints(field, &at, place);
         }
     }
 
@@ -207,6 +209,13 @@ impl<'d> Checker<'d> {
             self.name(&arg.name, "argument", place);
             let at = format!("the argument \"{}\" of \"{path}\"", arg.name);
             self.reference(&arg.ty, Kind::Input, &at, place);
+            self.constraints(arg, &at, place);
+        }
+    }
+
+    fn constraints(&mut self, def: &InputValueDef, at: &str, place: Option<&Place>) {
+        for wrong in def.constraints.misfits(&def.ty) {
+            self.problem(place, format!("{at}: {wrong}"));
         }
     }
 
@@ -359,8 +368,12 @@ impl<'d> Checker<'d> {
     ) {
         let Some(default) = &def.default else { return };
         let mut coercer = Coercer::new(tables);
-        coercer.value(&def.ty, default);
-        for issue in coercer.issues {
+        let value = coercer.value(&def.ty, default);
+        let mut issues = coercer.issues;
+        if issues.is_empty() {
+            issues = check_default(tables, &tables.input(def), &value);
+        }
+        for issue in issues {
             let within = match issue.path.is_empty() {
                 true => String::new(),
                 false => format!(" at \"{}\"", path_text(&issue.path)),

@@ -7,7 +7,7 @@ use mlua::{Function, Table, Value as LuaValue};
 use super::model::Place;
 use crate::lua::bridge;
 use crate::nearest::nearest;
-use crate::value::Value;
+use crate::value::{MAX_SAFE_INTEGER, Value};
 
 /// One table of a declaration.
 pub struct Definition {
@@ -85,6 +85,29 @@ impl Definition {
                 None
             }
         }
+    }
+
+    /// A number, if there is one.
+    pub fn number(&mut self, key: &str) -> Option<f64> {
+        match self.value(key) {
+            LuaValue::Nil => None,
+            LuaValue::Integer(i) => Some(i as f64),
+            LuaValue::Number(n) => Some(n),
+            other => {
+                self.wrong(key, "a number", &other);
+                None
+            }
+        }
+    }
+
+    /// A whole number from 0, if there is one.
+    pub fn count(&mut self, key: &str) -> Option<u64> {
+        let number = self.number(key)?;
+        if number.fract() == 0.0 && (0.0..=MAX_SAFE_INTEGER as f64).contains(&number) {
+            return Some(number as u64);
+        }
+        self.problem(&format!("\"{key}\" must be a whole number from 0; it is {number}"));
+        None
     }
 
     /// A function, if there is one.

@@ -18,7 +18,7 @@ use super::plan::{Args, DeclaredField, FieldKind, Plan, PlanField, Selection};
 use super::response::{GraphqlError, PathSegment, path_text};
 use super::stock::Stock;
 use super::tables::{OutputType, Types};
-use super::variables::arguments_error;
+use super::variables::{arguments_error, check_constraints};
 use crate::error::{Error, code};
 use crate::request::{RequestContext, Role};
 use crate::value::{Map, Value};
@@ -226,7 +226,7 @@ impl Execution<'_> {
             authorize(auth, self.cx)?;
         }
         let args = match &declared.args {
-            Args::Constant(args) => args.clone(),
+            Args::Constant { args, .. } => args.clone(),
             Args::Dynamic(written) => {
                 let mut coercer = Coercer::new(self.types);
                 let args =
@@ -242,6 +242,11 @@ impl Execution<'_> {
                 && !check.allowed(&args, self.cx).await?
             {
                 return Err(denied(self.cx));
+            }
+            match &declared.args {
+                Args::Constant { refused: Some(error), .. } => return Err((**error).clone()),
+                Args::Constant { .. } => {}
+                Args::Dynamic(_) => check_constraints(self.types, field, &args)?,
             }
             match &field.resolver {
                 Some(resolver) => resolver.resolve(parent, args, self.cx).await,

@@ -9,9 +9,11 @@ mod builder;
 mod check;
 mod coerce;
 mod complete;
+mod constraints;
 mod definition;
 mod document;
 mod execute;
+mod format;
 mod model;
 mod output;
 mod plan;
@@ -32,6 +34,8 @@ mod validate;
 mod variables;
 
 pub use check::{SchemaProblem, check};
+pub use constraints::{Constraints, Pattern};
+pub use format::Format;
 pub use model::{
     Auth, AuthCheck, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef,
     ObjectDef, Operation, Place, Resolver, RootField, TypeDef, for_fn,

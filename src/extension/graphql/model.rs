@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::constraints::Constraints;
 use super::types::TypeRef;
 use crate::error::Error;
 use crate::request::RequestContext;
@@ -180,17 +181,31 @@ pub struct InputValueDef {
     pub ty: TypeRef,
     /// Enum values are strings. `Some(Value::Null)` is a default of null.
     pub default: Option<Value>,
+    /// Checked after coercion, before the resolver.
+    pub constraints: Constraints,
 }
 
 impl InputValueDef {
     /// An input value without a default.
     pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
-        InputValueDef { name: name.into(), description: None, ty, default: None }
+        InputValueDef {
+            name: name.into(),
+            description: None,
+            ty,
+            default: None,
+            constraints: Constraints::default(),
+        }
     }
 
     /// Sets the default.
     pub fn default(mut self, default: impl Into<Value>) -> Self {
         self.default = Some(default.into());
+        self
+    }
+
+    /// Sets what the values must satisfy beyond their type.
+    pub fn constraints(mut self, constraints: Constraints) -> Self {
+        self.constraints = constraints;
         self
     }
 

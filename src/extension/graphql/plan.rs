@@ -16,7 +16,8 @@ use indexmap::{IndexMap, IndexSet};
 use super::coerce::{Coercer, Variables};
 use super::response::{GraphqlError, path_text};
 use super::tables::{Field, ObjectType, Types};
-use crate::error::code;
+use super::variables::check_constraints;
+use crate::error::{Error, code};
 use crate::value::{Map, Value};
 
 /// The plan of one operation.
@@ -76,8 +77,8 @@ pub(super) struct DeclaredField {
 /// A field's arguments.
 #[derive(Debug)]
 pub(super) enum Args {
-    /// The same for every request.
-    Constant(Map),
+    /// The same for every request, and so is what a constraint has against them.
+    Constant { args: Map, refused: Option<Box<Error>> },
     /// With variables in them.
     Dynamic(Vec<(Positioned<Name>, Positioned<Literal>)>),
 }
@@ -296,7 +297,10 @@ impl<'a> Planner<'a> {
         }
         match dynamic {
             true => Args::Dynamic(written.clone()),
-            false => Args::Constant(map),
+            false => {
+                let refused = check_constraints(self.types, field, &map).err().map(Box::new);
+                Args::Constant { args: map, refused }
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! The declared types in the form that execution uses: by name, with references resolved.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::constraints::Constraints;
 use super::model::{
     Auth, Declarations, EnumDef, FieldDef, InputDef, InputValueDef, ObjectDef, Operation, Resolver,
     TypeDef,
@@ -15,6 +16,8 @@ use crate::value::Value;
 #[derive(Debug, Default)]
 pub(super) struct Types {
     pub types: HashMap<Arc<str>, Type>,
+    /// The names of the input types with constraints anywhere in them.
+    constrained: HashSet<Arc<str>>,
 }
 
 /// A type.
@@ -45,6 +48,9 @@ pub(super) struct Input {
     pub ty: TypeRef,
     /// As declared; coerced when it is used.
     pub default: Option<Value>,
+    pub constraints: Option<Arc<Constraints>>,
+    /// Whether there are constraints on it or on anything in it.
+    pub constrained: bool,
 }
 
 impl Input {
@@ -68,6 +74,8 @@ pub(super) struct Field {
     pub ty: TypeRef,
     pub output: OutputType,
     pub args: Vec<Input>,
+    /// Whether there are constraints on any argument or anything in one.
+    pub constrained: bool,
     pub resolver: Option<Arc<dyn Resolver>>,
     /// For root fields.
     pub auth: Option<Auth>,
@@ -91,6 +99,7 @@ impl Types {
             .into_iter()
             .map(|scalar| (scalar.name().into(), Type::Scalar(scalar)))
             .collect();
+        let constrained = constrained(sets);
         let mut objects: Vec<&ObjectDef> = Vec::new();
         for def in sets.iter().flat_map(|set| &set.types) {
             if types.contains_key(def.name()) {
@@ -98,7 +107,7 @@ impl Types {
             }
             let entry = match def {
                 TypeDef::Enum(def) => Type::Enum(Arc::new(enum_type(def))),
-                TypeDef::Input(def) => Type::Input(Arc::new(input_type(def))),
+                TypeDef::Input(def) => Type::Input(Arc::new(input_type(def, &constrained))),
                 TypeDef::Object(def) => {
                     objects.push(def);
                     // Replaced below, when every name is known.
@@ -110,7 +119,7 @@ impl Types {
             };
             types.insert(def.name().into(), entry);
         }
-        let mut tables = Types { types };
+        let mut tables = Types { types, constrained };
         let mut built: Vec<ObjectType> = objects
             .into_iter()
             .map(|def| tables.object(&def.name, def.fields.iter().map(|field| (field, None))))
@@ -132,6 +141,11 @@ impl Types {
         tables
     }
 
+    /// An argument or input field in the form that execution uses.
+    pub(super) fn input(&self, def: &InputValueDef) -> Input {
+        input(def, &self.constrained)
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Type> {
         self.types.get(name)
     }
@@ -151,12 +165,14 @@ impl Types {
         let name: Arc<str> = name.into();
         let fields = fields
             .filter_map(|(def, auth)| {
+                let args: Vec<Input> = def.args.iter().map(|arg| self.input(arg)).collect();
                 let field = Field {
                     name: def.name.as_str().into(),
                     parent: name.clone(),
                     ty: def.ty.clone(),
                     output: self.output_type(&def.ty)?,
-                    args: def.args.iter().map(input).collect(),
+                    constrained: args.iter().any(|arg| arg.constrained),
+                    args,
                     resolver: def.resolver.clone(),
                     auth,
                 };
@@ -198,10 +214,44 @@ fn enum_type(def: &EnumDef) -> EnumType {
     }
 }
 
-fn input_type(def: &InputDef) -> InputType {
-    InputType { name: def.name.as_str().into(), fields: def.fields.iter().map(input).collect() }
+/// The input types with constraints on a field, or on a field of a type that a field has.
+fn constrained(sets: &[Arc<Declarations>]) -> HashSet<Arc<str>> {
+    let defs = || {
+        sets.iter().flat_map(|set| &set.types).filter_map(|def| match def {
+            TypeDef::Input(def) => Some(def),
+            _ => None,
+        })
+    };
+    let mut found: HashSet<Arc<str>> = HashSet::new();
+    loop {
+        let more: Vec<Arc<str>> = defs()
+            .filter(|def| !found.contains(def.name.as_str()))
+            .filter(|def| {
+                def.fields
+                    .iter()
+                    .any(|field| !field.constraints.is_empty() || found.contains(field.ty.name()))
+            })
+            .map(|def| def.name.as_str().into())
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
 }
 
-fn input(def: &InputValueDef) -> Input {
-    Input { name: def.name.as_str().into(), ty: def.ty.clone(), default: def.default.clone() }
+fn input_type(def: &InputDef, constrained: &HashSet<Arc<str>>) -> InputType {
+    let fields = def.fields.iter().map(|field| input(field, constrained)).collect();
+    InputType { name: def.name.as_str().into(), fields }
+}
+
+fn input(def: &InputValueDef, constrained: &HashSet<Arc<str>>) -> Input {
+    let own = !def.constraints.is_empty();
+    Input {
+        name: def.name.as_str().into(),
+        ty: def.ty.clone(),
+        default: def.default.clone(),
+        constraints: own.then(|| Arc::new(def.constraints.clone())),
+        constrained: own || constrained.contains(def.ty.name()),
+    }
 }

@@ -6,8 +6,9 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::VariableDefinition;
 
 use super::coerce::{Coercer, Issue, Variables, type_ref};
+use super::constraints;
 use super::response::{GraphqlError, PathSegment, path_text};
-use super::tables::Types;
+use super::tables::{Field, Types};
 use crate::error::{Error, code};
 use crate::value::{Map, Value};
 
@@ -94,4 +95,19 @@ pub(super) fn arguments_error(issues: &[Issue]) -> Error {
     let issues: Vec<Value> =
         issues.iter().map(|issue| issue_value(&issue.path, &issue.message)).collect();
     Error::new(code::INVALID_ARGUMENTS, message).with("issues", issues)
+}
+
+/// Checks a field's coerced arguments against their constraints.
+///
+/// # Errors
+///
+/// `invalid_arguments` with an issue for each that is not met.
+pub(super) fn check_constraints(types: &Types, field: &Field, args: &Map) -> Result<(), Error> {
+    if !field.constrained {
+        return Ok(());
+    }
+    match constraints::check(types, &field.args, args).as_slice() {
+        [] => Ok(()),
+        issues => Err(arguments_error(issues)),
+    }
 }

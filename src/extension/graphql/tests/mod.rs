@@ -2,6 +2,7 @@
 
 mod auth;
 mod checking;
+mod constraints;
 mod execution;
 mod input;
 mod introspection;
