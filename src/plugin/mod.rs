@@ -1,6 +1,7 @@
 //! The life of a plugin.
 
 pub mod admin;
+mod configure;
 pub mod directory;
 pub mod generation;
 mod lifecycle;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::configure;
 use super::directory::{Directory, PluginView, granted};
 use super::generation::Generation;
 use super::lifecycle::{self, Function, StepTransaction, event, failed, forbidden, problem_of};
@@ -131,7 +132,9 @@ impl Operations {
         }
         let _busy = self.busy(plugin_id);
         self.emit("plugin:installing", plugin_id, None, None);
-        match self.install_steps(plugin_id, grant || self.options.automatic).await {
+        let config = existing.and_then(|record| record.config);
+        let grant = grant || self.options.automatic;
+        match self.install_steps(plugin_id, grant, config.as_ref()).await {
             Ok((generation, events)) => {
                 self.settled(plugin_id, &generation);
                 for held in events {
@@ -149,10 +152,11 @@ impl Operations {
         &self,
         plugin_id: &str,
         grant: bool,
+        config: Option<&Value>,
     ) -> Result<(Arc<Generation>, Vec<crate::events::Event>), Vec<Problem>> {
         let install = |error: Error| problem_of(Phase::Install, &error);
         let database = |error: crate::store::DbError| install(error.into());
-        let generation = self.load(plugin_id, &Permissions::default()).await?;
+        let generation = self.load(plugin_id, &Permissions::default(), config).await?;
         let manifest = generation.manifest();
         let store = &self.services.store;
         let transaction = StepTransaction::new(store.begin().await.map_err(database)?);
@@ -240,7 +244,8 @@ impl Operations {
         let plugin_id = &record.plugin_id;
         self.emit("plugin:loading", plugin_id, None, None);
         let mut permissions = granted(record);
-        let mut generation = self.load(plugin_id, &permissions).await?;
+        let config = record.config.as_ref();
+        let mut generation = self.load(plugin_id, &permissions, config).await?;
         let manifest = generation.manifest();
         if self.options.automatic && !manifest.permissions.missing_from(&permissions).is_empty() {
             let note = manifest.permissions.missing_from(&permissions).join(", ");
@@ -253,9 +258,10 @@ impl Operations {
                 .await
                 .map_err(|error| problem_of(Phase::Activate, &error))?;
             permissions = manifest.permissions.clone();
-            generation = self.load(plugin_id, &permissions).await?;
+            generation = self.load(plugin_id, &permissions, config).await?;
         }
         lifecycle::ungranted(generation.manifest(), &permissions)?;
+        configure::unfit(&generation)?;
         self.upgrade(&generation).await?;
         Ok(generation)
     }
@@ -410,7 +416,7 @@ impl Operations {
         let database = |error: crate::store::DbError| uninstall(error.into());
         let session = self.services.store.begin().await.map_err(database)?;
         let transaction = StepTransaction::new(session);
-        match self.load(plugin_id, &granted(record)).await {
+        match self.load(plugin_id, &granted(record), record.config.as_ref()).await {
             Ok(generation) => {
                 let called =
                     lifecycle::call(&generation, Function::Uninstall, Some(&transaction)).await;
@@ -541,6 +547,7 @@ impl Operations {
         &self,
         plugin_id: &str,
         granted: &Permissions,
+        config: Option<&Value>,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let source = self.read(plugin_id).await?;
         let number = self.directory.change(plugin_id, |state| {
@@ -548,7 +555,8 @@ impl Operations {
             state.tried = Some(source.hash().to_owned());
             state.generations
         });
-        let loaded = loader::load(plugin_id, source, number, granted, &self.services).await?;
+        let loaded =
+            loader::load(plugin_id, source, number, granted, config, &self.services).await?;
         for warning in &loaded.warnings {
             tracing::warn!(plugin = plugin_id, "{warning}");
         }
@@ -586,7 +594,7 @@ impl Operations {
         Ok(self.directory.view(self.record(plugin_id).await?))
     }
 
-    async fn change_record(
+    pub(super) async fn change_record(
         &self,
         record: &PluginRecord,
         changes: PluginChanges,

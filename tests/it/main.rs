@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_client;
+mod config;
 mod constraints;
 mod lifecycle;
 mod reload;
