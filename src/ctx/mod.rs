@@ -3,6 +3,7 @@
 //! Each capability is one file here, with its Luau type stub beside it, and one line in
 //! [`CAPABILITIES`].
 
+mod config;
 mod db;
 mod emit;
 mod fail;
@@ -31,6 +32,7 @@ struct Capability {
 }
 
 const CAPABILITIES: &[Capability] = &[
+    Capability { names: &["config"], register: config::register },
     Capability { names: &["db"], register: db::register },
     Capability { names: &["emit"], register: emit::register },
     Capability { names: &["fail", "invalid"], register: fail::register },
@@ -43,6 +45,7 @@ const CAPABILITIES: &[Capability] = &[
 /// The Luau types of everything on `ctx`, for editors.
 pub const TYPE_STUBS: &[&str] = &[
     include_str!("ctx.d.luau"),
+    include_str!("config.d.luau"),
     include_str!("db.d.luau"),
     include_str!("logger.d.luau"),
     include_str!("plugin.d.luau"),

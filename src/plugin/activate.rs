@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::configure;
 use super::directory::{PluginView, granted};
 use super::generation::Generation;
 use super::lifecycle::{self, Function, forbidden, problem_of};
@@ -74,7 +75,8 @@ impl Operations {
         let plugin_id = &record.plugin_id;
         self.emit("plugin:loading", plugin_id, None, None);
         let mut permissions = granted(record);
-        let mut generation = self.load(plugin_id, &permissions, Purpose::Serve).await?;
+        let config = record.config.as_ref();
+        let mut generation = self.load(plugin_id, &permissions, config, Purpose::Serve).await?;
         let manifest = generation.manifest();
         if self.options.automatic && !manifest.permissions.missing_from(&permissions).is_empty() {
             let note = manifest.permissions.missing_from(&permissions).join(", ");
@@ -87,9 +89,10 @@ impl Operations {
                 .await
                 .map_err(|error| problem_of(Phase::Activate, &error))?;
             permissions = manifest.permissions.clone();
-            generation = self.load(plugin_id, &permissions, Purpose::Serve).await?;
+            generation = self.load(plugin_id, &permissions, config, Purpose::Serve).await?;
         }
         lifecycle::ungranted(generation.manifest(), &permissions)?;
+        configure::unfit(&generation)?;
         self.upgrade(&generation, record, undo).await?;
         Ok(generation)
     }

@@ -46,6 +46,7 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
         ),
         input("DeletePluginInput", &[("id", "String!")]),
         input("ReloadPluginInput", &[("pluginId", "String!")]),
+        input("SetPluginConfigInput", &[("pluginId", "String!"), ("config", "JSON!")]),
         input("GrantPluginInput", &[("pluginId", "String!"), ("permissions", "JSON!")]),
     ];
     let m = manager;
@@ -69,6 +70,13 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
             delete,
         ),
         mutation(&m, "reloadPlugin", "ReloadPluginInput!", "Reads the folder again.", reload),
+        mutation(
+            &m,
+            "setPluginConfig",
+            "SetPluginConfigInput!",
+            "Replaces the plugin's configuration; an active plugin is loaded again with it.",
+            configure,
+        ),
         mutation(
             &m,
             "grantPlugin",
@@ -115,6 +123,7 @@ const PLUGIN_FIELDS: &[(&str, &str)] = &[
     ("generation", "Int!"),
     ("permissions", "JSON"),
     ("grantedPermissions", "JSON"),
+    ("config", "JSON"),
 ];
 
 const ERROR_FIELDS: &[(&str, &str)] = &[
@@ -242,6 +251,15 @@ fn grant(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     .boxed()
 }
 
+fn configure(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let config = input.get("config").cloned().unwrap_or_default();
+        let view = manager.configure(&required(&input, "pluginId")?, config).await;
+        view.map(|view| plugin_value(&view))
+    }
+    .boxed()
+}
+
 fn delete(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
         let view = find(&manager, &input).await?;
@@ -306,7 +324,7 @@ fn plugin_value(view: &PluginView) -> Value {
     let version =
         manifest.map(|m| m.version.to_string()).or_else(|| record.installed_version.clone());
     let permissions = manifest.and_then(|m| serde_json::to_value(&m.permissions).ok());
-    let entries: [(&str, Value); 18] = [
+    let entries: [(&str, Value); 19] = [
         ("id", record.id.clone().into()),
         ("pluginId", record.plugin_id.clone().into()),
         ("isActivated", record.is_activated.into()),
@@ -325,6 +343,7 @@ fn plugin_value(view: &PluginView) -> Value {
         ("generation", i64::try_from(view.generation).unwrap_or(i64::MAX).into()),
         ("permissions", permissions.map(json).into()),
         ("grantedPermissions", json(granted)),
+        ("config", view.config.clone().into()),
     ];
     Value::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }

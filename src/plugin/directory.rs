@@ -61,6 +61,8 @@ pub struct PluginView {
     pub manifest: Option<Arc<Manifest>>,
     pub generation: u64,
     pub errors: Vec<RecordedError>,
+    /// The configuration that was set, without what is secret. Nothing if no manifest says what is.
+    pub config: Option<Value>,
 }
 
 impl PluginView {
@@ -75,6 +77,16 @@ pub fn granted(record: &PluginRecord) -> Permissions {
     let Some(value) = &record.granted_permissions else { return Permissions::default() };
     let json = serde_json::to_value(value).unwrap_or_default();
     Permissions::parse(&json).unwrap_or_default()
+}
+
+/// What the version that serves and the one that was read last both let be seen.
+fn visible_config(record: &PluginRecord, state: &State) -> Option<Value> {
+    let serving = state.active.as_ref().map(|generation| generation.shared_manifest());
+    let mut manifests = serving.iter().chain(&state.manifest).peekable();
+    manifests.peek()?;
+    manifests.try_fold(record.config.clone()?, |config, manifest| {
+        Some(manifest.config_schema.as_ref()?.visible(&config))
+    })
 }
 
 /// The states of all plugins by their id. Only the manager writes.
@@ -137,6 +149,7 @@ impl Directory {
             _ => Status::Error,
         };
         PluginView {
+            config: visible_config(&record, &state),
             record,
             status,
             manifest: state.manifest,

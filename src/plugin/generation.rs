@@ -125,6 +125,11 @@ impl Generation {
         &self.blueprint.granted
     }
 
+    /// The plugin's configuration, with defaults. It has secrets in it.
+    pub fn config(&self) -> &Value {
+        &self.blueprint.config
+    }
+
     pub fn source(&self) -> &Source {
         &self.blueprint.source
     }

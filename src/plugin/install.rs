@@ -10,6 +10,7 @@ use super::operations::{Operations, Purpose, asked};
 use super::records::require_id;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::store::plugins::{self, PluginChanges, PluginRecord};
+use crate::value::Value;
 
 impl Operations {
     pub async fn install(&self, plugin_id: &str, grant: bool) -> Result<PluginView> {
@@ -26,7 +27,9 @@ impl Operations {
         }
         let busy = self.busy(plugin_id);
         self.emit("plugin:installing", plugin_id, None, None);
-        match self.install_steps(plugin_id, grant || self.options.automatic).await {
+        let config = existing.and_then(|record| record.config);
+        let grant = grant || self.options.automatic;
+        match self.install_steps(plugin_id, grant, config.as_ref()).await {
             Ok((generation, events)) => {
                 self.settled(plugin_id, &generation);
                 for held in events {
@@ -44,10 +47,12 @@ impl Operations {
         &self,
         plugin_id: &str,
         grant: bool,
+        config: Option<&Value>,
     ) -> Result<(Arc<Generation>, Vec<crate::events::Event>), Vec<Problem>> {
         let install = |error: Error| problem_of(Phase::Install, &error);
         let database = |error: crate::store::DbError| install(error.into());
-        let generation = self.load(plugin_id, &Permissions::default(), Purpose::Step).await?;
+        let generation =
+            self.load(plugin_id, &Permissions::default(), config, Purpose::Step).await?;
         let manifest = generation.manifest();
         let store = &self.services.store;
         let transaction = StepTransaction::new(store.begin().await.map_err(database)?);
@@ -117,7 +122,7 @@ impl Operations {
         let database = |error: crate::store::DbError| uninstall(error.into());
         let session = self.services.store.begin().await.map_err(database)?;
         let transaction = StepTransaction::new(session);
-        match self.load(plugin_id, &granted(record), Purpose::Step).await {
+        match self.load(plugin_id, &granted(record), record.config.as_ref(), Purpose::Step).await {
             Ok(generation) => {
                 let called =
                     lifecycle::call(&generation, Function::Uninstall, Some(&transaction)).await;

@@ -11,6 +11,7 @@ use crate::extension::{ExtensionPoint, Loading, described};
 use crate::lua::{Modules, ScriptError, ScriptErrorKind, Vm, VmOptions};
 use crate::parts::Parts;
 use crate::services::Services;
+use crate::value::Value;
 
 /// Functions of the main module that the lifecycle calls, each with `(ctx)`.
 pub const LIFECYCLE: &[&str] =
@@ -33,6 +34,8 @@ pub struct Blueprint {
     pub time_limit: Duration,
     /// What an administrator lets the plugin do.
     pub granted: Permissions,
+    /// The plugin's configuration, with defaults.
+    pub config: Value,
     modules: Arc<Modules>,
     memory: usize,
     points: Arc<[Arc<dyn ExtensionPoint>]>,
@@ -45,7 +48,8 @@ impl Blueprint {
     }
 }
 
-/// Loads the generation that a snapshot describes. `folder` is the name of the plugin's folder.
+/// Loads the generation that a snapshot describes. `folder` is the name of the plugin's folder,
+/// `config` the configuration that was set.
 ///
 /// # Errors
 /// Everything that is wrong with the plugin, as far as it can be told in one go: a broken manifest
@@ -55,6 +59,7 @@ pub async fn load(
     source: Arc<Source>,
     number: u64,
     granted: &Permissions,
+    config: Option<&Value>,
     services: &Arc<Services>,
 ) -> Result<Arc<Generation>, Vec<Problem>> {
     let Some(text) = source.manifest() else {
@@ -75,11 +80,13 @@ pub async fn load(
     let timeout_ms = manifest.runtime.timeout_ms.min(limits.max_timeout_ms);
     let instances = manifest.runtime.instances;
     let handle = GenerationHandle::default();
+    let config = manifest.config(config);
     let blueprint = Blueprint {
         manifest: Arc::new(manifest),
         source,
         time_limit: Duration::from_millis(timeout_ms),
         granted: granted.clone(),
+        config,
         modules: Arc::new(modules),
         memory: usize::try_from(memory_mb << 20).unwrap_or(usize::MAX),
         points: Arc::clone(&services.points),

@@ -15,6 +15,7 @@ use super::operations::Operations;
 use super::update::Update;
 use crate::error::{Error, Result};
 use crate::services::Services;
+use crate::value::Value;
 
 /// How many operations may wait.
 const QUEUE: usize = 1_024;
@@ -214,6 +215,17 @@ impl Manager {
     ) -> Result<PluginView> {
         let id = plugin_id.to_owned();
         self.run(move |operations| async move { operations.grant(&id, permissions).await }.boxed())
+            .await
+    }
+
+    /// Replaces a plugin's configuration.
+    ///
+    /// # Errors
+    /// When it does not fit the manifest's `configSchema`, or the plugin is active and its new
+    /// generation does not load; then nothing has changed.
+    pub async fn configure(&self, plugin_id: &str, config: Value) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.configure(&id, config).await }.boxed())
             .await
     }
 

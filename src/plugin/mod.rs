@@ -2,6 +2,7 @@
 
 mod activate;
 pub mod admin;
+mod configure;
 pub mod directory;
 pub mod generation;
 mod install;

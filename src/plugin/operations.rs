@@ -71,6 +71,7 @@ impl Operations {
         &self,
         plugin_id: &str,
         granted: &Permissions,
+        config: Option<&Value>,
         purpose: Purpose,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let source = self.read(plugin_id).await?;
@@ -84,7 +85,8 @@ impl Operations {
                 }
             }
         });
-        let loaded = loader::load(plugin_id, source, number, granted, &self.services).await?;
+        let loaded =
+            loader::load(plugin_id, source, number, granted, config, &self.services).await?;
         for warning in &loaded.warnings {
             tracing::warn!(plugin = plugin_id, "{warning}");
         }

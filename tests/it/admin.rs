@@ -30,6 +30,7 @@ async fn every_field_is_for_administrators_only() {
         ("deletePlugin", json!({ "id": none })),
         ("reloadPlugin", id.clone()),
         ("grantPlugin", json!({ "pluginId": "p", "permissions": {} })),
+        ("setPluginConfig", json!({ "pluginId": "p", "config": {} })),
     ] {
         asked.push((document(mutation), json!({ "input": input })));
     }

@@ -7,7 +7,7 @@ use crate::support::{ADMIN, TestHost};
 /// Everything that administrators see of a plugin.
 pub const PLUGIN: &str = "id pluginId isActivated isInstalled backup createdAt updatedAt status name \
      version description author manifest errorMessage errors { phase message file line at } \
-     generation permissions grantedPermissions";
+     generation permissions grantedPermissions config";
 
 impl TestHost {
     /// The plugin as administrators see it; null if it has no record.

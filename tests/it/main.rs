@@ -8,6 +8,7 @@ mod admin_client;
 mod attacks;
 mod bad_input;
 mod binary;
+mod config;
 mod constraints;
 mod killed;
 mod lifecycle;

@@ -1,6 +1,7 @@
 //! `manifest.json`: what a plugin is, what it adds and what it may use.
 
 mod check;
+mod config_schema;
 mod document;
 mod extension_points;
 mod id;
@@ -14,6 +15,7 @@ mod tests;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use config_schema::{ConfigIssue, ConfigSchema};
 pub(crate) use document::line_of;
 pub use id::{MAX_PLUGIN_ID, generate_plugin_id, is_plugin_id};
 
@@ -52,8 +54,8 @@ pub struct Manifest {
     pub exports: Vec<String>,
     /// What the plugin asks for; what it is granted is in the host's database.
     pub permissions: Permissions,
-    /// The JSON Schema of the plugin's configuration.
-    pub config_schema: Option<serde_json::Value>,
+    /// What the plugin's configuration must be.
+    pub config_schema: Option<ConfigSchema>,
     pub runtime: Runtime,
     pub docker: Option<Docker>,
     /// The whole manifest as it was written.

@@ -95,7 +95,8 @@ fn read(
         .get("permissions")
         .map(|node| super::permissions::read(check, &node))
         .unwrap_or_default();
-    let config_schema = fields.get("configSchema").and_then(|node| config_schema(check, &node));
+    let config_schema =
+        fields.get("configSchema").and_then(|node| super::config_schema::read(check, &node));
     let runtime = fields.get("runtime").map(|node| runtime(check, &node)).unwrap_or_default();
     let docker = fields.get("docker").and_then(|node| docker(check, &node));
     let tags = fields.get("tags").map(|node| check.strings(&node, "a non-empty string", non_blank));
@@ -211,38 +212,6 @@ fn exports(check: &mut Check<'_>, fields: &Fields<'_>) -> Vec<String> {
         }
     }
     exports
-}
-
-/// Looks at the parts of the schema that are wrong most often. Whether it is a valid JSON Schema
-/// as a whole is for the configuration's validator to say.
-fn config_schema(check: &mut Check<'_>, node: &Node<'_>) -> Option<serde_json::Value> {
-    let schema = check.map(node)?;
-    if let Some(kind) = schema.get("type") {
-        check.one_of(&kind, &[("object", ())]);
-    }
-    if let Some(required) = schema.get("required") {
-        check.strings(&required, "the name of a property", |_| true);
-    }
-    let properties = schema.get("properties").and_then(|node| check.map(&node));
-    for (_, property) in properties.iter().flat_map(Fields::entries) {
-        // `true` and `false` are schemas too: anything, and nothing.
-        if property.json.is_boolean() {
-            continue;
-        }
-        let Some(property) = check.map(&property) else { continue };
-        let types = ["string", "integer", "number", "boolean", "object", "array", "null"];
-        match property.get("type") {
-            Some(kind) if kind.json.is_array() => {
-                check.strings(&kind, "the name of a JSON type", |s| types.contains(&s));
-            }
-            Some(kind) => {
-                check.one_of(&kind, &types.map(|name| (name, ())));
-            }
-            None => {}
-        }
-        property.flag(check, "writeOnly", false);
-    }
-    Some(node.json.clone())
 }
 
 fn runtime(check: &mut Check<'_>, node: &Node<'_>) -> Runtime {
