@@ -23,10 +23,19 @@ pub struct LocalHost;
 #[async_trait]
 impl Backend for LocalHost {
     async fn serve(&self, settings: Settings, data_dir: DataDir) -> Result<(), Error> {
+        // From here on, so that no signal finds the process unprepared.
+        let shutdown = shutdown_signal()?;
         let mode = settings.mode;
         let plugins = settings.plugins.clone();
         let host = HostBuilder::new(settings).start().await?;
-        let (listener, address) = host.bind().await?;
+        let (listener, address) = match host.bind().await {
+            Ok(bound) => bound,
+            Err(error) => {
+                // The plugins are up already.
+                host.stop().await;
+                return Err(error);
+            }
+        };
         let stop = CancellationToken::new();
         let controlled = match control::listen(data_dir.path()) {
             Ok(socket) => {
@@ -40,7 +49,7 @@ impl Backend for LocalHost {
         };
         let signalled = stop.clone();
         tokio::spawn(async move {
-            shutdown_signal().await;
+            shutdown.await;
             tracing::info!("shutting down");
             signalled.cancel();
         });
@@ -165,26 +174,16 @@ fn failure(error: &RecordedError) -> PluginFailure {
     PluginFailure { at: error.at.clone(), problem }
 }
 
-async fn shutdown_signal() {
+/// Completes at SIGTERM or SIGINT, also one that came since this was called.
+fn shutdown_signal() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::warn!("SIGTERM cannot be handled: {error}");
-                std::future::pending::<()>().await;
-            }
+    let failed = |error| Error::unexpected(format!("signals cannot be handled: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        () = terminated => {}
-        result = tokio::signal::ctrl_c() => {
-            if let Err(error) = result {
-                tracing::warn!("SIGINT cannot be handled: {error}");
-                std::future::pending::<()>().await;
-            }
-        }
-    }
+    })
 }

@@ -18,7 +18,7 @@ use crate::extension::graphql::{
 };
 use crate::extension::{self};
 use crate::plugin::admin::{self, ManagerCell};
-use crate::plugin::manager::{Manager, ManagerOptions};
+use crate::plugin::manager::{Manager, ManagerOptions, Report};
 use crate::plugin::watcher;
 use crate::plugin::world::World;
 use crate::request::{RequestContext, RequestInfo, User};
@@ -127,6 +127,11 @@ impl HostBuilder {
         let manager_options = ManagerOptions {
             plugins_dir: settings.plugins.clone(),
             automatic: settings.mode == SettingsMode::Dev,
+            report: match settings.mode {
+                SettingsMode::Serve => Report::Log,
+                SettingsMode::Dev => Report::Terminal,
+                SettingsMode::Shell => Report::Caller,
+            },
         };
         let manager = Manager::start(Arc::clone(&services), manager_options);
         cell.set(manager.clone());

@@ -44,8 +44,11 @@ async fn the_shell_and_the_server_understand_each_other() {
     let server = tokio::spawn(serve(listener, Arc::new(Echo), shutdown.clone()));
 
     assert_eq!(list().await, Ok(Some(ControlReply::plugins(Vec::new()))));
-    let request =
-        ControlRequest { plugin_id: Some("polls".into()), grant: true, ..Default::default() };
+    let request = ControlRequest {
+        plugin_id: Some("polls".into()),
+        grant: true,
+        ..ControlRequest::default()
+    };
     let reply = client::send(path, Operation::Install, request.clone()).await.unwrap().unwrap();
     assert!(reply.ok && reply.plugin.unwrap().is_installed);
     let reply = client::send(path, Operation::Activate, request).await.unwrap().unwrap();

@@ -7,6 +7,7 @@ use mlua::{Lua, LuaString, UserData, UserDataFields, UserDataMethods, UserDataRe
 use super::{CallRef, Ctx};
 use crate::error::Error;
 use crate::extension::database::{Query, Tables};
+use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, bridge};
 use crate::store::{DbError, Session};
 use crate::value::{Map, Value as HostValue};
@@ -30,7 +31,8 @@ struct Db {
 }
 
 impl Db {
-    fn session(&self) -> mlua::Result<Session> {
+    fn session(&self, lua: &Lua) -> mlua::Result<Session> {
+        check_can_wait(lua, "ctx.db")?;
         Ok(self.call.get()?.session.clone())
     }
 }
@@ -45,7 +47,7 @@ impl UserData for Db {
             let db = this.clone();
             async move {
                 let row = map(&row, "the row")?;
-                let session = db.session()?;
+                let session = db.session(&lua)?;
                 let made = db.tables.insert(&session, &table.to_str()?, &row).await;
                 bridge::map_to_lua(&lua, &made.map_err(failure)?)
             }
@@ -57,7 +59,7 @@ impl UserData for Db {
                 let (table, changes, filter, options) = args;
                 let table = table.to_str()?;
                 let (changes, filter) = (map(&changes, "the changes")?, condition(&filter)?);
-                let session = db.session()?;
+                let session = db.session(&lua)?;
                 if returning(&options)? {
                     let rows =
                         db.tables.update_returning(&session, &table, &changes, &filter).await;
@@ -67,11 +69,11 @@ impl UserData for Db {
                 Ok(Value::Number(count.map_err(failure)? as f64))
             }
         });
-        registry.add_async_method("delete", |_, this, (table, filter): (LuaString, Value)| {
+        registry.add_async_method("delete", |lua, this, (table, filter): (LuaString, Value)| {
             let db = this.clone();
             async move {
                 let filter = condition(&filter)?;
-                let session = db.session()?;
+                let session = db.session(&lua)?;
                 let count = db.tables.delete(&session, &table.to_str()?, &filter).await;
                 Ok(count.map_err(failure)? as f64)
             }
@@ -145,32 +147,32 @@ impl UserData for Rows {
         registry.add_async_method("all", |lua, this, ()| {
             let this = this.clone();
             async move {
-                let rows = this.query.all(&this.db.session()?).await.map_err(failure)?;
+                let rows = this.query.all(&this.db.session(&lua)?).await.map_err(failure)?;
                 rows_to_lua(&lua, rows)
             }
         });
         registry.add_async_method("first", |lua, this, ()| {
             let this = this.clone();
             async move {
-                let row = this.query.first(&this.db.session()?).await.map_err(failure)?;
+                let row = this.query.first(&this.db.session(&lua)?).await.map_err(failure)?;
                 row.map(|row| bridge::map_to_lua(&lua, &row)).transpose()
             }
         });
-        registry.add_async_method("count", |_, this, ()| {
+        registry.add_async_method("count", |lua, this, ()| {
             let this = this.clone();
             async move {
-                let count = this.query.count(&this.db.session()?).await.map_err(failure)?;
+                let count = this.query.count(&this.db.session(&lua)?).await.map_err(failure)?;
                 Ok(count as f64)
             }
         });
-        registry.add_async_method("exists", |_, this, ()| {
+        registry.add_async_method("exists", |lua, this, ()| {
             let this = this.clone();
-            async move { this.query.exists(&this.db.session()?).await.map_err(failure) }
+            async move { this.query.exists(&this.db.session(&lua)?).await.map_err(failure) }
         });
         registry.add_async_method("sum", |lua, this, column: LuaString| {
             let this = this.clone();
             async move {
-                let sum = this.query.sum(&this.db.session()?, &column.to_str()?).await;
+                let sum = this.query.sum(&this.db.session(&lua)?, &column.to_str()?).await;
                 sum.map_err(failure)?.map(|sum| bridge::to_lua(&lua, &sum)).transpose()
             }
         });

@@ -7,6 +7,9 @@ use crate::error::{Error, code};
 use crate::lua::{Failure, bridge};
 use crate::value::{Map, Value as HostValue};
 
+/// The longest code and message together, in bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
+
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_method(
         "fail",
@@ -18,6 +21,11 @@ pub fn register(registry: &mut UserDataRegistry<Ctx>) {
                 Some(message) => message.to_str()?.to_owned(),
                 None => code.clone(),
             };
+            if code.len() + message.len() > MAX_MESSAGE {
+                return Err(Failure::misuse(format!(
+                    "ctx:fail: code and message may have at most {MAX_MESSAGE} bytes"
+                )));
+            }
             let mut error = Error::new(code, message);
             if !extensions.is_nil() {
                 error.extensions = object(&extensions, "ctx:fail: extensions")?;

@@ -9,7 +9,7 @@ use crate::lua::bridge;
 use crate::plugin::manifest::Manifest;
 use crate::request::RequestInfo;
 
-/// The longest message, in bytes; the rest is cut off.
+/// The longest message, in bytes, and the longest text of fields; the rest is cut off.
 const MAX_MESSAGE: usize = 16 * 1024;
 
 struct Logger {
@@ -29,7 +29,7 @@ macro_rules! level {
     ($registry:ident, $name:literal, $level:ident) => {
         $registry.add_method($name, |_, this, (message, fields): (LuaString, Value)| {
             let (plugin, request) = this.origin();
-            let message = text(&message);
+            let message = bridge::shown(&message, MAX_MESSAGE);
             match fields_text(&fields) {
                 Some(fields) => {
                     tracing::$level!(target: "plugin", plugin, request, fields, "{message}");
@@ -56,15 +56,6 @@ impl UserData for Logger {
     }
 }
 
-fn text(message: &LuaString) -> String {
-    let mut text = message.to_string_lossy();
-    if text.len() > MAX_MESSAGE {
-        let end = (0..=MAX_MESSAGE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
-}
-
 /// The fields as JSON. A field that is no value must not cost the line it belongs to.
 fn fields_text(fields: &Value) -> Option<String> {
     if fields.is_nil() {
@@ -72,5 +63,7 @@ fn fields_text(fields: &Value) -> Option<String> {
     }
     let json = bridge::from_lua(fields).map_err(|error| error.to_string());
     let json = json.and_then(|value| serde_json::to_string(&value).map_err(|e| e.to_string()));
-    Some(json.unwrap_or_else(|error| format!("(cannot be shown: {error})")))
+    let mut text = json.unwrap_or_else(|error| format!("(cannot be shown: {error})"));
+    text.truncate(bridge::boundary(&text, MAX_MESSAGE));
+    Some(text)
 }

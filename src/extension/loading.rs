@@ -82,7 +82,7 @@ impl<'a> Loading<'a> {
                 let found = match other {
                     // What `require` makes of nothing.
                     LuaValue::Boolean(true) => "nothing".to_owned(),
-                    other => format!("a {}", other.type_name()),
+                    other => described(&other),
                 };
                 let message =
                     format!("the file must return a table of functions; it returns {found}");
@@ -125,8 +125,8 @@ impl<'a> Loading<'a> {
             LuaValue::Function(function) => Some(function),
             other => {
                 let message = format!(
-                    "{wanted_by} names \"{name}\", which must be a function; it is a {}",
-                    other.type_name()
+                    "{wanted_by} names \"{name}\", which must be a function; it is {}",
+                    described(&other)
                 );
                 self.problem(Problem::new(Phase::Load, message).in_file(file));
                 None
@@ -161,6 +161,15 @@ pub fn script_problem(phase: Phase, script: &ScriptError, file: &str) -> Problem
         (Some(at), Some(line)) => problem.in_file(at.clone()).at_line(line),
         _ => problem.in_file(file),
     }
+}
+
+/// What kind of value it is, in the words of Luau, which has one kind of number.
+pub fn described(value: &LuaValue) -> String {
+    let kind = match value {
+        LuaValue::Integer(_) => "number",
+        other => other.type_name(),
+    };
+    format!("a {kind}")
 }
 
 fn exports(module: &Table) -> Vec<String> {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use loading::{Handlers, Loading, script_problem};
+pub use loading::{Handlers, Loading, described, script_problem};
 
 use crate::error::{Problem, Result};
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
 use crate::store::Session;
+use crate::store::plugins::PluginRecord;
 
 /// A kind of thing that plugins add.
 #[async_trait]
@@ -41,6 +42,12 @@ pub trait ExtensionPoint: Send + Sync {
 
     /// Makes what a version newer than the installed one needs beyond it, in a transaction.
     async fn upgrade(&self, _generation: &Generation, _session: &Session) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes back what [`ExtensionPoint::upgrade`] made, in a transaction. `before` is the plugin's
+    /// record as it was.
+    async fn downgrade(&self, _before: &PluginRecord, _session: &Session) -> Result<()> {
         Ok(())
     }
 

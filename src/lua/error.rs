@@ -50,7 +50,7 @@ pub struct ScriptError {
 #[derive(Debug, Clone)]
 pub enum ScriptErrorKind {
     /// The script, or a host function it called, failed with an error meant for the client.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// Any other Lua error.
     Runtime(String),
     /// The source does not compile.
@@ -93,7 +93,7 @@ impl ScriptError {
             return ScriptError::new(ScriptErrorKind::Deadline);
         }
         if let Some(failure) = error.downcast_ref::<Failure>() {
-            let mut script = ScriptError::new(ScriptErrorKind::Failed(failure.clone()));
+            let mut script = ScriptError::new(ScriptErrorKind::Failed(Box::new(failure.clone())));
             if let mlua::Error::CallbackError { traceback, .. } = error {
                 script.traceback = Some(traceback.clone());
             }
@@ -128,14 +128,17 @@ impl ScriptError {
 
     fn placed(text: &str, kind: impl FnOnce(String) -> ScriptErrorKind) -> Self {
         let (message, traceback) = match text.split_once("\nstack traceback:\n") {
-            Some((message, traceback)) => (message, Some(traceback.to_owned())),
+            Some((message, traceback)) => (message, Some(cut(traceback).to_owned())),
             None => (text, None),
         };
         // mlua knows a memory error raised through `error` only by its text.
         if message == "not enough memory" {
             return ScriptError::new(ScriptErrorKind::Memory);
         }
-        let (file, line, message) = split_place(message);
+        let (mut file, mut line, message) = split_place(cut(message));
+        if let (None, Some(traceback)) = (line, &traceback) {
+            (file, line) = first_place(traceback);
+        }
         ScriptError { kind: kind(message.to_owned()), file, line, traceback }
     }
 }
@@ -170,20 +173,25 @@ impl From<ScriptError> for Error {
     }
 }
 
+/// The longest message that is kept, in bytes. A script can raise one as large as its memory.
+const MAX_MESSAGE: usize = 8 * 1024;
+
+fn cut(text: &str) -> &str {
+    &text[..bridge::boundary(text, MAX_MESSAGE)]
+}
+
 /// Splits `path/to/file.lua:12: message`.
 fn split_place(text: &str) -> (Option<String>, Option<u32>, &str) {
     let mut from = 0;
-    while let Some(colon) = text[from..].find(':').map(|at| at + from) {
+    // A file name has no line break; what follows one is not a place.
+    let first_line = text.lines().next().unwrap_or_default();
+    while let Some(colon) = first_line[from..].find(':').map(|at| at + from) {
         let after = &text[colon + 1..];
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
         if digits > 0 && after[digits..].starts_with(':') {
             let line = after[..digits].parse().ok();
             let message = after[digits + 1..].trim_start();
             return (Some(text[..colon].to_owned()), line, message);
-        }
-        // A file name has no line break; what follows one is not a place.
-        if after.is_empty() || text[..colon].contains('\n') {
-            break;
         }
         from = colon + 1;
     }

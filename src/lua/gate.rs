@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// How often a thread looks at a taken gate before it sleeps. Most calls are over within a few
-/// microseconds, and putting a thread to sleep costs more than that.
+/// How often a thread looks at a taken gate before it turns to another task. Most calls are over
+/// within a few microseconds, and going through the scheduler costs more than that.
 const SPINS: u32 = 200;
 
-/// How long a thread then sleeps before its task waits instead.
-const PATIENCE: Duration = Duration::from_micros(50);
+/// How long a thread waits to drop what belongs to the VM. A holder is preempted long before.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// A lock that is held during one poll of a future, and that tasks can wait for.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub struct Pass<'a> {
 impl Gate {
     /// Enters, or registers the task to be woken when it may try again.
     pub fn enter(&self, cx: &Context<'_>) -> Option<Pass<'_>> {
-        if let Some(guard) = self.spin().or_else(|| self.lock.try_lock_for(PATIENCE)) {
+        if let Some(guard) = self.spin() {
             return Some(Pass { gate: self, guard: Some(guard) });
         }
         let mut waiting = self.waiting.lock();
@@ -58,6 +58,13 @@ impl Gate {
             std::hint::spin_loop();
         }
         None
+    }
+
+    /// Enters, blocking the thread if need be: for dropping values of the VM, which cannot be put off.
+    /// `None` when the holder does not leave for a long time, or is this very thread.
+    pub fn enter_blocking(&self) -> Option<Pass<'_>> {
+        let guard = self.lock.try_lock_for(FAREWELL)?;
+        Some(Pass { gate: self, guard: Some(guard) })
     }
 
     /// Whether somebody is in the VM right now.

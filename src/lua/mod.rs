@@ -8,6 +8,7 @@ pub mod modules;
 pub mod require;
 pub mod sandbox;
 pub mod vm;
+pub mod waiting;
 pub mod watchdog;
 
 pub use error::{Failure, ScriptError, ScriptErrorKind};

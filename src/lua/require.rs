@@ -20,8 +20,8 @@ fn resolve(modules: &Modules, from: &str, name: &str) -> Result<String, String> 
         }
         relative(from, name)
             .ok_or_else(|| format!("\"{name}\" in {from} leads out of the plugin's folder"))?
-    } else if name.starts_with('@') {
-        let own = name[1..].split('/').next().unwrap_or_default();
+    } else if let Some(path) = name.strip_prefix('@') {
+        let own = path.split('/').next().unwrap_or_default();
         return Err(format!(
             "cannot require \"{name}\": \"{own}\" is not a declared dependency that exports it"
         ));
@@ -90,6 +90,17 @@ pub fn functions(lua: &Lua, modules: Arc<Modules>) -> mlua::Result<(Function, Fu
     })?;
     let load = lua.create_function(move |lua, key: String| load(lua, &modules, &key))?;
     Ok((resolve, load))
+}
+
+/// Whether a function is running in the current coroutine.
+pub fn on_stack(lua: &Lua, function: Function) -> mlua::Result<bool> {
+    for level in 1.. {
+        match lua.inspect_stack(level, |debug| debug.function() == function) {
+            Some(false) => {}
+            found => return Ok(found.is_some()),
+        }
+    }
+    Ok(false)
 }
 
 /// The main function of the module under `key`.

@@ -12,6 +12,7 @@ use mlua::{Function, Lua, LuaOptions, StdLib};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
+use super::bridge;
 use super::error::{ScriptError, ScriptErrorKind};
 use super::gate::Gate;
 use super::modules::Modules;
@@ -21,6 +22,9 @@ use super::watchdog::Interrupt;
 
 /// How many finished coroutines a VM keeps for reuse.
 const POOLED_COROUTINES: usize = 32;
+
+/// The most that one `print` shows, in bytes.
+const MAX_PRINTED: usize = 16 * 1024;
 
 /// What a VM may use.
 #[derive(Debug, Clone, Copy)]
@@ -68,12 +72,12 @@ impl Vm {
     ) -> Result<Vm, ScriptError> {
         let made = (|| {
             let lua = bare()?;
-            let log = lua.create_function(move |_, text: String| {
-                print(text);
+            let log = lua.create_function(move |_, text: mlua::LuaString| {
+                print(bridge::shown(&text, MAX_PRINTED));
                 Ok(())
             })?;
             let interrupt = Interrupt::install(&lua);
-            let import = sandbox::install(&lua, modules, &interrupt, log)?;
+            let import = sandbox::install(&lua, modules, log)?;
             lua.set_memory_limit(options.memory)?;
             let (gate, discarded) = (Gate::default(), AtomicBool::new(false));
             Ok(Vm { interrupt, import, lua, gate, discarded })
@@ -104,6 +108,18 @@ impl Vm {
     /// Bytes in use by the VM.
     pub fn used_memory(&self) -> usize {
         self.lua.used_memory()
+    }
+
+    /// Drops what belongs to the VM when no other call is in it. Whatever Lua still runs while it
+    /// is dropped is cut off.
+    fn drop_in_turn(&self, drop_it: impl FnOnce()) {
+        let pass = self.gate.enter_blocking();
+        // Without the pass another call is running, which must not be cut off in its place.
+        let running = pass.as_ref().map(|_| self.interrupt.enter(Instant::now()));
+        if let Some(running) = &running {
+            running.expire();
+        }
+        drop_it();
     }
 
     /// Runs a future that uses the VM, to its end or to the deadline, whichever comes first.
@@ -141,10 +157,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.call.is_some() {
-                // Abandoned by its caller. Whatever Lua still runs while it is dropped is cut off.
-                let running = this.vm.interrupt.enter(*this.deadline);
-                running.expire();
-                this.call.set(None);
+                // Abandoned by its caller.
+                let vm: &Vm = this.vm;
+                vm.drop_in_turn(|| this.call.set(None));
             }
         }
     }
@@ -201,9 +216,7 @@ where
         }
         // The deadline passed while the call waited, or while another call held the VM.
         vm.discarded.store(true, Ordering::Relaxed);
-        let running = vm.interrupt.enter(*this.deadline);
-        running.expire();
-        this.call.set(None);
+        vm.drop_in_turn(|| this.call.set(None));
         Poll::Ready(Err(deadline_error()))
     }
 }

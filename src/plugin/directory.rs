@@ -49,8 +49,6 @@ pub struct State {
     pub generations: u64,
     /// Whether the manager is busy with it.
     pub busy: bool,
-    /// Whether it was deactivated because its folder disappeared.
-    pub gone: bool,
     /// The hash of the snapshot that was last tried, so that an unchanged folder is not tried again.
     pub tried: Option<String>,
 }

@@ -189,32 +189,48 @@ impl Generation {
     }
 
     /// A VM to call, a fresh one if the last call in it went over its limits.
-    async fn vm(&self, deadline: Instant) -> Result<Arc<LoadedVm>, ScriptError> {
-        let instance = self.pick();
-        let current = instance.current.load_full();
+    async fn vm(self: &Arc<Self>, deadline: Instant) -> Result<Arc<LoadedVm>, ScriptError> {
+        let index = self.pick();
+        let current = self.vms[index].current.load_full();
         if !current.vm.is_discarded() {
             return Ok(current);
         }
+        // Loading may take longer than this call may: then it is ready for a later one.
+        let generation = Arc::clone(self);
+        let replacing = tokio::spawn(async move { generation.replace(index).await });
+        match tokio::time::timeout_at(deadline.into(), replacing).await {
+            Ok(Ok(replaced)) => replaced,
+            Ok(Err(failed)) => Err(ScriptError::new(ScriptErrorKind::Panic(failed.to_string()))),
+            Err(_) => Err(ScriptError::new(ScriptErrorKind::Deadline)),
+        }
+    }
+
+    /// Replaces a discarded VM, unless another call has done so.
+    async fn replace(&self, index: usize) -> Result<Arc<LoadedVm>, ScriptError> {
+        let instance = &self.vms[index];
         let _replacing = instance.replacing.lock().await;
         let current = instance.current.load_full();
         if !current.vm.is_discarded() {
             return Ok(current);
         }
-        let fresh = Arc::new(loader::load_again(&self.blueprint, deadline).await?);
-        instance.current.store(Arc::clone(&fresh));
+        let fresh = Arc::new(loader::load_again(&self.blueprint).await?);
+        let discarded = instance.current.swap(Arc::clone(&fresh));
+        // Freeing what a call has filled its memory with takes some tens of milliseconds.
+        tokio::task::spawn_blocking(move || drop(discarded));
         Ok(fresh)
     }
 
-    fn pick(&self) -> &Instance {
-        if let [only] = self.vms.as_slice() {
-            return only;
+    /// The index of the VM that the next call uses.
+    fn pick(&self) -> usize {
+        let count = self.vms.len();
+        if count == 1 {
+            return 0;
         }
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let turn = |i: usize| &self.vms[(start + i) % self.vms.len()];
-        (0..self.vms.len())
-            .map(turn)
-            .find(|instance| !instance.current.load().vm.is_busy())
-            .unwrap_or_else(|| turn(0))
+        let start = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        (start..start + count)
+            .map(|index| index % count)
+            .find(|index| !self.vms[*index].current.load().vm.is_busy())
+            .unwrap_or(start)
     }
 
     /// Waits until no call is running, or until the patience is over. Says whether none is.

@@ -7,7 +7,7 @@ use super::generation::{Generation, GenerationHandle, LoadedVm};
 use super::manifest::{Manifest, Permissions};
 use super::source::Source;
 use crate::error::{Phase, Problem};
-use crate::extension::{ExtensionPoint, Loading};
+use crate::extension::{ExtensionPoint, Loading, described};
 use crate::lua::{Modules, ScriptError, ScriptErrorKind, Vm, VmOptions};
 use crate::parts::Parts;
 use crate::services::Services;
@@ -40,6 +40,12 @@ pub struct Blueprint {
     memory: usize,
     points: Arc<[Arc<dyn ExtensionPoint>]>,
     handle: GenerationHandle,
+}
+
+impl Blueprint {
+    fn load_time_limit(&self) -> Duration {
+        LOAD_TIME_LIMIT.max(self.time_limit)
+    }
 }
 
 /// Loads the generation that a snapshot describes. `folder` is the name of the plugin's folder,
@@ -86,7 +92,7 @@ pub async fn load(
         points: Arc::clone(&services.points),
         handle: handle.clone(),
     };
-    let deadline = Instant::now() + LOAD_TIME_LIMIT.max(blueprint.time_limit);
+    let deadline = Instant::now() + blueprint.load_time_limit();
     let (first, parts) = load_vm(&blueprint, deadline).await?;
     let mut loaded = vec![first];
     for _ in 1..instances {
@@ -97,10 +103,8 @@ pub async fn load(
 }
 
 /// A fresh VM for a generation that lost one. What the files declare was checked before.
-pub(super) async fn load_again(
-    blueprint: &Blueprint,
-    deadline: Instant,
-) -> Result<LoadedVm, ScriptError> {
+pub(super) async fn load_again(blueprint: &Blueprint) -> Result<LoadedVm, ScriptError> {
+    let deadline = Instant::now() + blueprint.load_time_limit();
     let (loaded, _) = load_vm(blueprint, deadline).await.map_err(|problems| {
         let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
         ScriptError::new(ScriptErrorKind::Runtime(format!("cannot load the plugin again: {text}")))
@@ -143,7 +147,7 @@ async fn declare_lifecycle(loading: &mut Loading<'_>) {
             Ok(mlua::Value::Nil) => {}
             Ok(mlua::Value::Function(function)) => loading.handler(lifecycle_key(name), function),
             Ok(other) => {
-                let message = format!("{name} must be a function; it is a {}", other.type_name());
+                let message = format!("{name} must be a function; it is {}", described(&other));
                 loading.problem(Problem::new(Phase::Load, message).in_file(main.as_str()));
             }
             Err(error) => loading.lua_problem(&error, &main),

@@ -22,6 +22,17 @@ const QUEUE: usize = 1_024;
 
 type Job = Box<dyn for<'a> FnOnce(&'a mut Operations) -> BoxFuture<'a, ()> + Send>;
 
+/// Where the manager says what is wrong with a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// In the log.
+    Log,
+    /// On standard error, with the source line: for an author at a terminal.
+    Terminal,
+    /// Nowhere: whoever asked for the operation gets it as its error.
+    Caller,
+}
+
 /// How the manager treats plugins.
 #[derive(Debug, Clone)]
 pub struct ManagerOptions {
@@ -29,6 +40,7 @@ pub struct ManagerOptions {
     pub plugins_dir: PathBuf,
     /// For authors: new folders are installed, granted what they ask for, and activated.
     pub automatic: bool,
+    pub report: Report,
 }
 
 /// Asks the manager for operations. Clones share the queue.

@@ -1,14 +1,17 @@
 //! The life of a plugin.
 
+mod activate;
 pub mod admin;
 mod configure;
 pub mod directory;
 pub mod generation;
+mod install;
 mod lifecycle;
 pub mod loader;
 pub mod manager;
 pub mod manifest;
 mod operations;
+mod records;
 pub mod source;
 mod startup;
 mod steps;

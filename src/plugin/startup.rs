@@ -13,7 +13,7 @@ use super::operations::Operations;
 use super::source;
 use super::steps::Undo;
 use super::world::World;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Phase, Problem, Result};
 use crate::events::Event;
 use crate::extension::Conflict;
 use crate::store::plugins::{self, PluginFilter, PluginRecord};
@@ -39,9 +39,17 @@ impl Operations {
             records.into_iter().partition(|record| record.is_activated);
         for record in &inactive {
             self.read_manifest(&record.plugin_id).await;
+            if self.options.automatic && !self.has_failed(record) {
+                let plugin = &record.plugin_id;
+                tracing::info!(%plugin, "known but not active; moondock plugin activate {plugin}");
+            }
         }
         let loading = stream::iter(active).map(|record| async move {
-            let prepared = self.prepare(&record).await;
+            let mut undo = Undo::default();
+            let prepared = self.prepare(&record, &mut undo).await;
+            if prepared.is_err() {
+                undo.run().await;
+            }
             (record, prepared)
         });
         let mut waiting = Vec::new();
@@ -190,7 +198,7 @@ impl Operations {
         }
         if record.is_activated {
             self.replace(plugin_id).await
-        } else if state.gone || (self.options.automatic && self.has_failed(&record)) {
+        } else if self.options.automatic && self.has_failed(&record) {
             // It would be active but for the errors that this change may have mended.
             self.take_in(plugin_id).await
         } else {
@@ -200,29 +208,41 @@ impl Operations {
     }
 
     /// A plugin without its files cannot be what its author sees: it stops serving, and serves again
-    /// when the folder is back.
+    /// when the folder is back. Its record says as before that it is to be active.
     async fn folder_gone(&self, plugin_id: &str) -> Result<()> {
-        tracing::warn!(plugin = plugin_id, "the plugin's folder is gone");
-        self.deactivate(plugin_id, true).await?;
-        let problem = Problem::new(crate::error::Phase::Source, "the plugin's folder is gone");
-        self.directory.failed(plugin_id, &[problem]);
-        self.directory.change(plugin_id, |state| {
-            state.gone = true;
-            state.tried = None;
-        });
-        Ok(())
+        let gone = |more: &str| {
+            vec![Problem::new(Phase::Source, format!("the plugin's folder is gone{more}"))]
+        };
+        self.directory.change(plugin_id, |state| state.tried = None);
+        let Some(generation) = self.directory.state(plugin_id).active else {
+            return Err(self.fail(plugin_id, "found", gone(""), false).await);
+        };
+        let dependents = lifecycle::dependents(plugin_id, &self.services.world.load()).join(", ");
+        if !dependents.is_empty() {
+            let more = format!("; it serves on, because active plugins depend on it: {dependents}");
+            return Err(self.fail(plugin_id, "found", gone(&more), false).await);
+        }
+        let mut undo = Undo::default();
+        match self.withdraw(&generation, &mut undo).await {
+            Ok(()) => {
+                lifecycle::call_and_log(&generation, Function::Deactivate).await;
+                lifecycle::unload(&self.services, &generation).await;
+                Err(self.fail(plugin_id, "found", gone(""), false).await)
+            }
+            Err(problems) => Err(self.fail(plugin_id, "found", problems, false).await),
+        }
     }
 
     /// Installs, if need be, and activates.
     async fn take_in(&self, plugin_id: &str) -> Result<()> {
         if !is_plugin_id(plugin_id) {
             let id = self.read(plugin_id).await.ok().and_then(|source| {
-                let (manifest, _) = Manifest::parse(source.manifest()?, Some(plugin_id)).ok()?;
+                let (manifest, _) = Manifest::parse(source.manifest()?, None).ok()?;
                 Some(manifest.plugin_id)
             });
             let hint = id.map(|id| format!("; rename it to \"{id}\"")).unwrap_or_default();
             let message = format!("the folder's name \"{plugin_id}\" is no plugin id{hint}");
-            self.log(plugin_id, &[Problem::new(crate::error::Phase::Source, message)]);
+            self.log(plugin_id, &[Problem::new(Phase::Source, message)]);
             return Ok(());
         }
         let session = self.services.store.session();
@@ -234,10 +254,7 @@ impl Operations {
         if !record.is_installed {
             self.install(plugin_id, true).await?;
         }
-        self.activate(plugin_id).await?;
-        self.directory.change(plugin_id, |state| state.gone = false);
-        tracing::info!(plugin = plugin_id, "installed and active");
-        Ok(())
+        self.activate(plugin_id).await.map(drop)
     }
 
     /// Whether something went wrong with a plugin last, before the host started or since.

@@ -128,40 +128,60 @@ impl Session {
 
     /// Runs a statement and gives its rows.
     pub async fn fetch(&self, statement: Statement) -> Result<Vec<Vec<Cell>>, DbError> {
-        match &self.target {
-            Target::Auto(store) => {
-                let pool =
-                    if statement.writes { &store.pools.writer } else { &store.pools.readers };
-                let mut connection = pool.acquire().await?;
-                sqlite::fetch(&mut connection, statement).await
+        let target = self.target.clone();
+        detached(async move {
+            match target {
+                Target::Auto(store) => {
+                    let pool =
+                        if statement.writes { &store.pools.writer } else { &store.pools.readers };
+                    let mut connection = pool.acquire().await?;
+                    sqlite::fetch(&mut connection, statement).await
+                }
+                Target::Transaction(shared) => {
+                    let shared = shared.upgrade().ok_or_else(over)?;
+                    let mut slot = shared.lock().await;
+                    let begun = slot.as_mut().ok_or_else(over)?;
+                    let result = sqlite::fetch(begun, statement).await;
+                    end_if_rolled_back(&mut slot, &result);
+                    result
+                }
             }
-            Target::Transaction(shared) => {
-                let shared = shared.upgrade().ok_or_else(over)?;
-                let mut slot = shared.lock().await;
-                let begun = slot.as_mut().ok_or_else(over)?;
-                let result = sqlite::fetch(begun, statement).await;
-                end_if_rolled_back(&mut slot, &result);
-                result
-            }
-        }
+        })
+        .await
     }
 
     /// Runs a statement and gives the number of rows it changed.
     pub async fn execute(&self, statement: Statement) -> Result<u64, DbError> {
-        match &self.target {
-            Target::Auto(store) => {
-                let mut connection = store.pools.writer.acquire().await?;
-                sqlite::execute(&mut connection, statement).await
+        let target = self.target.clone();
+        detached(async move {
+            match target {
+                Target::Auto(store) => {
+                    let mut connection = store.pools.writer.acquire().await?;
+                    sqlite::execute(&mut connection, statement).await
+                }
+                Target::Transaction(shared) => {
+                    let shared = shared.upgrade().ok_or_else(over)?;
+                    let mut slot = shared.lock().await;
+                    let begun = slot.as_mut().ok_or_else(over)?;
+                    let result = sqlite::execute(begun, statement).await;
+                    end_if_rolled_back(&mut slot, &result);
+                    result
+                }
             }
-            Target::Transaction(shared) => {
-                let shared = shared.upgrade().ok_or_else(over)?;
-                let mut slot = shared.lock().await;
-                let begun = slot.as_mut().ok_or_else(over)?;
-                let result = sqlite::execute(begun, statement).await;
-                end_if_rolled_back(&mut slot, &result);
-                result
-            }
-        }
+        })
+        .await
+    }
+}
+
+/// Runs to its end whatever becomes of the caller. A script that was killed while it waited in a
+/// coroutine of its own leaves that wait behind in its VM, neither polled nor dropped, and a
+/// connection must not stay there with it.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DbError>> + Send + 'static,
+) -> Result<T, DbError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(DbError::new(DbErrorKind::Internal, error.to_string())),
     }
 }
 

@@ -37,7 +37,7 @@ fn write_life(host: &TestHost, id: &str, special: Option<(&str, &str)>) {
     }
     let main = getting("return ctx.db:from(\"rows\"):count()")
         .replace("local M = {}\n", &format!("local M = {{}}\n{functions}"));
-    let manifest = manifest_with(id, &points, r#", "runtime": { "timeoutMs": 60 }"#);
+    let manifest = manifest_with(id, &points, r#", "runtime": { "timeoutMs": 250 }"#);
     host.write_plugin(
         id,
         &[("manifest.json", &manifest), ("init.lua", &main), ("tables.lua", TABLES)],

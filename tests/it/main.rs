@@ -1,11 +1,21 @@
 //! Black-box tests against a running host.
 
+// What tests share is test code too, which clippy cannot tell.
+#![allow(clippy::unwrap_used)]
+
 mod admin;
 mod admin_client;
+mod attacks;
+mod bad_input;
+mod binary;
 mod config;
 mod constraints;
+mod killed;
 mod lifecycle;
+mod neighbors;
+mod process;
 mod reload;
 mod sdl;
 mod shipped;
+mod sigkill;
 mod support;

@@ -14,7 +14,7 @@ use crate::parts::Parts;
 use crate::plugin::generation::Generation;
 use crate::plugin::manifest::DatabaseKind;
 use crate::store::Session;
-use crate::store::plugins::{self, OwnedTables, PluginChanges};
+use crate::store::plugins::{self, OwnedTables, PluginChanges, PluginRecord};
 
 /// The extension point.
 #[derive(Debug)]
@@ -80,6 +80,22 @@ impl ExtensionPoint for Database {
             return Ok(());
         }
         remember(session, plugin_id, owned).await
+    }
+
+    async fn downgrade(&self, before: &PluginRecord, session: &Session) -> Result<()> {
+        let plugin_id = &before.plugin_id;
+        let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
+        if record.tables == before.tables {
+            return Ok(());
+        }
+        let mut added = record.tables;
+        added.tables.retain(|table| !before.tables.tables.contains(table));
+        ddl::drop(session, &added).await?;
+        let mut kept = before.tables.clone();
+        // An index that was added to a table that stays is dropped with that table.
+        kept.indexes
+            .extend(added.indexes.into_iter().filter(|i| !before.tables.indexes.contains(i)));
+        remember(session, plugin_id, kept).await
     }
 
     async fn uninstall(&self, plugin_id: &str, session: &Session) -> Result<()> {

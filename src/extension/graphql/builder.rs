@@ -16,6 +16,7 @@ use super::resolvers::{LuaAuthCheck, LuaResolver};
 use super::suggest::hint;
 use super::types::TypeRef;
 use crate::plugin::generation::GenerationHandle;
+use crate::value::Value;
 
 /// What a plugin's builder functions have declared so far.
 #[derive(Debug, Default)]
@@ -236,7 +237,11 @@ fn input_value(definition: &mut Definition, name: &str, value: &LuaValue) -> Opt
     let mut own = definition.inner(&what, value)?;
     let ty = type_of(&mut own);
     let description = own.string("description");
-    let default = own.host_value("default");
+    let default = own.host_value("default").map(|default| match (&ty, default) {
+        // Lua has one empty table.
+        (Some(ty), Value::Map(map)) if map.is_empty() && ty.is_list() => Value::List(Vec::new()),
+        (_, default) => default,
+    });
     let constraints = constraints(&mut own);
     own.finish(&[&["type", "description", "default"], CONSTRAINTS].concat());
     definition.absorb(own);

@@ -49,6 +49,11 @@ impl TypeRef {
         }
     }
 
+    /// Whether it is a list, null or not.
+    pub fn is_list(&self) -> bool {
+        matches!(self.nullable(), TypeRef::List(_))
+    }
+
     /// Whether null is not a value of this type.
     pub fn is_non_null(&self) -> bool {
         matches!(self, TypeRef::NonNull(_))

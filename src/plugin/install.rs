@@ -1,0 +1,188 @@
+//! Installing, uninstalling and deleting plugins.
+
+use std::sync::Arc;
+
+use super::directory::{PluginView, granted};
+use super::generation::Generation;
+use super::lifecycle::{self, Function, StepTransaction, forbidden, problem_of};
+use super::manifest::Permissions;
+use super::operations::{Operations, Purpose, asked};
+use super::records::require_id;
+use crate::error::{Error, Phase, Problem, Result};
+use crate::store::plugins::{self, PluginChanges, PluginRecord};
+use crate::value::Value;
+
+impl Operations {
+    pub async fn install(&self, plugin_id: &str, grant: bool) -> Result<PluginView> {
+        require_id(plugin_id)?;
+        let session = self.services.store.session();
+        let existing = plugins::by_plugin_id(&session, plugin_id).await?;
+        if existing.as_ref().is_some_and(|record| record.is_installed) {
+            return Err(forbidden("Plugin is already installed"));
+        }
+        if existing.is_none() && !self.folder(plugin_id).is_dir() {
+            let folder = self.folder(plugin_id);
+            let message = format!("Plugin not found: there is no folder {}", folder.display());
+            return Err(forbidden(message));
+        }
+        let busy = self.busy(plugin_id);
+        self.emit("plugin:installing", plugin_id, None, None);
+        let config = existing.and_then(|record| record.config);
+        let grant = grant || self.options.automatic;
+        match self.install_steps(plugin_id, grant, config.as_ref()).await {
+            Ok((generation, events)) => {
+                self.settled(plugin_id, &generation);
+                for held in events {
+                    self.services.events.emit(held);
+                }
+                self.done("installed", "plugin:installed", plugin_id, Some(&generation));
+            }
+            Err(problems) => return Err(self.fail(plugin_id, "installed", problems, true).await),
+        }
+        drop(busy);
+        self.view(plugin_id).await
+    }
+
+    async fn install_steps(
+        &self,
+        plugin_id: &str,
+        grant: bool,
+        config: Option<&Value>,
+    ) -> Result<(Arc<Generation>, Vec<crate::events::Event>), Vec<Problem>> {
+        let install = |error: Error| problem_of(Phase::Install, &error);
+        let database = |error: crate::store::DbError| install(error.into());
+        let granted = Permissions::default();
+        let generation = self.load(plugin_id, &granted, config, Purpose::Step).await?;
+        let manifest = generation.manifest();
+        let store = &self.services.store;
+        let transaction = StepTransaction::new(store.begin().await.map_err(database)?);
+        let session = transaction.session();
+        // From here on, whatever fails drops the transaction, which takes everything back; so does
+        // the death of the process.
+        let record = match plugins::by_plugin_id(session, plugin_id).await.map_err(database)? {
+            Some(record) => record,
+            None => plugins::insert(session, plugin_id).await.map_err(database)?,
+        };
+        for point in self.services.points.iter() {
+            point.install(&generation, session).await.map_err(install)?;
+        }
+        lifecycle::call(&generation, Function::Install, Some(&transaction)).await?;
+        let mut changes = PluginChanges {
+            is_installed: Some(true),
+            installed_version: Some(Some(manifest.version.to_string())),
+            last_errors: Some(Vec::new()),
+            ..Default::default()
+        };
+        if grant {
+            changes.granted_permissions = Some(Some(asked(manifest)));
+        }
+        plugins::update(session, &record.id, changes).await.map_err(database)?;
+        let events = transaction.commit().await.map_err(install)?;
+        Ok((generation, events))
+    }
+
+    pub async fn uninstall(&self, plugin_id: &str, force: bool) -> Result<PluginView> {
+        let record = self.record(plugin_id).await?;
+        if !record.is_installed {
+            return Err(forbidden("Plugin is not installed"));
+        }
+        let was_active = record.is_activated;
+        if was_active {
+            self.deactivate(plugin_id, force).await?;
+        }
+        let busy = self.busy(plugin_id);
+        self.emit("plugin:uninstalling", plugin_id, None, None);
+        let steps = self.uninstall_steps(&record, force).await;
+        drop(busy);
+        match steps {
+            Ok(events) => {
+                self.directory.change(plugin_id, |state| state.errors.clear());
+                for held in events {
+                    self.services.events.emit(held);
+                }
+                self.done("uninstalled", "plugin:uninstalled", plugin_id, None);
+                self.view(plugin_id).await
+            }
+            Err(problems) => {
+                if was_active && let Err(error) = self.activate(plugin_id).await {
+                    tracing::error!(plugin = plugin_id, "not active again: {error}");
+                }
+                Err(self.fail(plugin_id, "uninstalled", problems, false).await)
+            }
+        }
+    }
+
+    async fn uninstall_steps(
+        &self,
+        record: &PluginRecord,
+        force: bool,
+    ) -> Result<Vec<crate::events::Event>, Vec<Problem>> {
+        let plugin_id = &record.plugin_id;
+        let uninstall = |error: Error| problem_of(Phase::Uninstall, &error);
+        let database = |error: crate::store::DbError| uninstall(error.into());
+        let session = self.services.store.begin().await.map_err(database)?;
+        let transaction = StepTransaction::new(session);
+        match self.load(plugin_id, &granted(record), record.config.as_ref(), Purpose::Step).await {
+            Ok(generation) => {
+                let called =
+                    lifecycle::call(&generation, Function::Uninstall, Some(&transaction)).await;
+                match called {
+                    Err(problems) if !force => return Err(problems),
+                    Err(problems) => self.log(plugin_id, &problems),
+                    Ok(()) => {}
+                }
+            }
+            // A plugin whose folder is broken or gone must still be possible to remove.
+            Err(problems) => {
+                self.log(plugin_id, &problems);
+                tracing::warn!(plugin = %plugin_id, "uninstalled without onUninstall");
+            }
+        }
+        for point in self.services.points.iter().rev() {
+            point.uninstall(plugin_id, transaction.session()).await.map_err(uninstall)?;
+        }
+        let changes = PluginChanges {
+            is_installed: Some(false),
+            is_activated: Some(false),
+            installed_version: Some(None),
+            granted_permissions: Some(None),
+            last_errors: Some(Vec::new()),
+            ..Default::default()
+        };
+        plugins::update(transaction.session(), &record.id, changes).await.map_err(database)?;
+        transaction.commit().await.map_err(uninstall)
+    }
+
+    pub async fn delete(&self, plugin_id: &str) -> Result<PluginView> {
+        let record = self.record(plugin_id).await?;
+        if record.is_installed {
+            self.uninstall(plugin_id, false).await?;
+        }
+        let view = self.view(plugin_id).await?;
+        let (folder, plugins_dir) = (self.folder(plugin_id), self.options.plugins_dir.clone());
+        let removed = tokio::task::spawn_blocking(move || remove_folder(&folder, &plugins_dir));
+        let removed = removed.await.map_err(|error| Error::unexpected(error.to_string()))?;
+        removed.map_err(|error| {
+            forbidden(format!("The folder of plugin \"{plugin_id}\" cannot be removed: {error}"))
+        })?;
+        plugins::delete(&self.services.store.session(), &record.id).await?;
+        self.directory.forget(plugin_id);
+        Ok(view)
+    }
+}
+
+/// Removes a plugin's folder; a link is removed, not what it leads to.
+fn remove_folder(folder: &std::path::Path, plugins_dir: &std::path::Path) -> std::io::Result<()> {
+    let meta = match std::fs::symlink_metadata(folder) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !meta.is_dir() {
+        return std::fs::remove_file(folder);
+    }
+    // Out of sight in one step, so that nobody sees half a plugin.
+    let aside = plugins_dir.join(format!(".removed-{}", uuid::Uuid::new_v4()));
+    std::fs::rename(folder, &aside)?;
+    std::fs::remove_dir_all(aside)
+}

@@ -1,0 +1,9 @@
+//! Plugins that attack: the clock, the memory, their neighbors, the sandbox, the value bridge.
+
+mod corpus;
+mod escape;
+mod neighbors;
+mod source;
+mod tables;
+mod time;
+mod values;
