@@ -172,16 +172,19 @@ impl Generation {
             .vm
             .run(deadline, async {
                 let lua = loaded.vm.lua();
-                let mut values = MultiValue::with_capacity(args.len() + 1);
-                for arg in args {
-                    values.push_back(match arg {
-                        Arg::Value(Value::Null) => mlua::Value::Nil,
-                        Arg::Value(value) => bridge::to_lua(lua, value)?,
-                        Arg::Map(map) => mlua::Value::Table(bridge::map_to_lua(lua, map)?),
-                    });
-                }
-                values.push_back(Ctx::new(&context).into_lua(lua)?);
-                let result: mlua::Value = handler.call_async(values).await?;
+                let call = loaded.vm.without_limit(|| {
+                    let mut values = MultiValue::with_capacity(args.len() + 1);
+                    for arg in args {
+                        values.push_back(match arg {
+                            Arg::Value(Value::Null) => mlua::Value::Nil,
+                            Arg::Value(value) => bridge::to_lua(lua, value)?,
+                            Arg::Map(map) => mlua::Value::Table(bridge::map_to_lua(lua, map)?),
+                        });
+                    }
+                    values.push_back(Ctx::new(&context).into_lua(lua)?);
+                    Ok(handler.call_async::<mlua::Value>(values))
+                })?;
+                let result = call.await?;
                 bridge::from_lua(&result)
                     .map_err(|error| mlua::Error::runtime(format!("the returned value: {error}")))
             })
