@@ -33,6 +33,7 @@ enum Action {
     },
     /// Shows one plugin, with its errors
     Info {
+        /// The plugin's id, which is its folder's name
         id: String,
         /// Writes JSON
         #[arg(long)]
@@ -42,6 +43,7 @@ enum Action {
     },
     /// Installs a plugin from its folder
     Install {
+        /// The plugin's id, which is its folder's name
         id: String,
         /// Grants what the plugin's manifest asks for
         #[arg(long)]
@@ -59,6 +61,7 @@ enum Action {
 
 #[derive(Args)]
 struct Named {
+    /// The plugin's id, which is its folder's name
     id: String,
     #[command(flatten)]
     flags: Flags,
@@ -66,8 +69,9 @@ struct Named {
 
 #[derive(Args)]
 struct Forceable {
+    /// The plugin's id, which is its folder's name
     id: String,
-    /// Goes on although onDeactivate or onUninstall fails
+    /// Goes on although the plugin's own function for this step fails
     #[arg(long)]
     force: bool,
     #[command(flatten)]

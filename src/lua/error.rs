@@ -95,7 +95,7 @@ impl ScriptError {
         if let Some(failure) = error.downcast_ref::<Failure>() {
             let mut script = ScriptError::new(ScriptErrorKind::Failed(Box::new(failure.clone())));
             if let mlua::Error::CallbackError { traceback, .. } = error {
-                script.traceback = Some(traceback.clone());
+                script.traceback = Some(frames(traceback));
             }
             return script;
         }
@@ -108,7 +108,7 @@ impl ScriptError {
             mlua::Error::CallbackError { traceback, cause } => {
                 let mut script = ScriptError::from_mlua(cause);
                 if script.traceback.is_none() {
-                    script.traceback = Some(traceback.clone());
+                    script.traceback = Some(frames(traceback));
                 }
                 if script.line.is_none() {
                     (script.file, script.line) = first_place(traceback);
@@ -128,7 +128,7 @@ impl ScriptError {
 
     fn placed(text: &str, kind: impl FnOnce(String) -> ScriptErrorKind) -> Self {
         let (message, traceback) = match text.split_once("\nstack traceback:\n") {
-            Some((message, traceback)) => (message, Some(cut(traceback).to_owned())),
+            Some((message, traceback)) => (message, Some(frames(cut(traceback)))),
             None => (text, None),
         };
         // mlua knows a memory error raised through `error` only by its text.
@@ -196,6 +196,15 @@ fn split_place(text: &str) -> (Option<String>, Option<u32>, &str) {
         from = colon + 1;
     }
     (None, None, text)
+}
+
+/// A traceback without its heading and without the frames of the host and of mlua.
+fn frames(traceback: &str) -> String {
+    let is_own = |line: &&str| {
+        let line = line.trim();
+        !(line == "stack traceback:" || line.starts_with("__mlua") || line.starts_with("[C]"))
+    };
+    traceback.lines().filter(is_own).collect::<Vec<_>>().join("\n")
 }
 
 /// The first Lua frame of a traceback.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::generation::{Generation, GenerationHandle, LoadedVm};
+use super::later;
 use super::manifest::{Manifest, Permissions};
 use super::source::Source;
 use crate::error::{Phase, Problem};
@@ -66,7 +67,8 @@ pub async fn load(
         let message = "the folder has no manifest.json";
         return Err(vec![Problem::new(Phase::Manifest, message)]);
     };
-    let (manifest, warnings) = Manifest::parse(text, Some(folder))?;
+    let (manifest, mut warnings) = Manifest::parse(text, Some(folder))?;
+    warnings.extend(later::warnings(&manifest));
     let compiling = Arc::clone(&source);
     let modules = tokio::task::spawn_blocking(move || {
         let scripts = compiling.paths().filter(|path| is_script(path));
@@ -133,6 +135,7 @@ async fn load_vm(
         for point in blueprint.points.iter() {
             point.declare(&mut loading).await;
         }
+        later::check(&mut loading).await;
         Ok((loading.handlers, loading.parts, loading.problems))
     });
     let (handlers, parts, problems) = run.await.map_err(|error| failed(&error))?;

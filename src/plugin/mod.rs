@@ -6,6 +6,7 @@ mod configure;
 pub mod directory;
 pub mod generation;
 mod install;
+mod later;
 mod lifecycle;
 pub mod loader;
 pub mod manager;

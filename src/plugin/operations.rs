@@ -87,11 +87,15 @@ impl Operations {
         });
         let loaded =
             loader::load(plugin_id, source, number, granted, config, &self.services).await?;
-        for warning in &loaded.warnings {
-            tracing::warn!(plugin = plugin_id, "{warning}");
-        }
         let manifest = loaded.shared_manifest();
-        self.directory.change(plugin_id, |state| state.manifest = Some(manifest));
+        let before =
+            self.directory.change(plugin_id, |state| state.manifest.replace(Arc::clone(&manifest)));
+        // The warnings are about the manifest, and said once for each version of it.
+        if before.is_none_or(|before| before.json != manifest.json) {
+            for warning in &loaded.warnings {
+                tracing::warn!(plugin = plugin_id, "{warning}");
+            }
+        }
         Ok(loaded)
     }
 

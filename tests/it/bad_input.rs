@@ -247,3 +247,19 @@ async fn tables_that_are_wrong() {
     }
     host.stop().await;
 }
+
+/// What this version does not carry out yet is checked all the same.
+#[tokio::test]
+async fn handlers_of_later_versions_are_checked_too() {
+    let host = TestHost::start().await;
+    let points = r#""webhooks": [{ "path": "/a", "handler": "missing" }],
+                    "jobs": [{ "name": "j", "handler": "alsoMissing" }]"#;
+    host.write_plugin(
+        "later",
+        &[("manifest.json", &manifest("later", points)), ("init.lua", "return {}")],
+    );
+    let error = host.host.manager().install("later", false).await.unwrap_err();
+    assert!(error.message.contains("extensionPoints.webhooks[0].handler"), "{error}");
+    assert!(error.message.contains("extensionPoints.jobs[0].handler"), "{error}");
+    host.stop().await;
+}

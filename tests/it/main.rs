@@ -19,3 +19,4 @@ mod sdl;
 mod shipped;
 mod sigkill;
 mod support;
+mod waiting;

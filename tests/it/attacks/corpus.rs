@@ -1,5 +1,5 @@
 //! The attack shapes in `tests/attacks`: what a hostile or careless plugin does to hold a thread or
-//! to fill the memory. Read by the tests and by `examples/attacks.rs`.
+//! to fill the memory. Read by the tests and by `benches/attacks.rs`.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Every shape of the corpus is over soon after its deadline, whatever it does.
 //!
-//! The bound here is generous, for unoptimized builds on busy machines; `examples/attacks.rs`
+//! The bound here is generous, for unoptimized builds on busy machines; `benches/attacks.rs`
 //! measures the release binary, one shape at a time.
 
 use std::time::{Duration, Instant};
