@@ -16,6 +16,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// ` Did you mean "x"?`, or nothing: for the end of a message.
+pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, candidates).map(|found| format!(" Did you mean {found:?}?")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +32,7 @@ mod tests {
         assert_eq!(nearest("Mutation", keys), Some("mutation"));
         assert_eq!(nearest("banana", keys), None);
         assert_eq!(nearest("", keys), None);
+        assert_eq!(hint("querry", keys), " Did you mean \"query\"?");
+        assert_eq!(hint("banana", keys), "");
     }
 }

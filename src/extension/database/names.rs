@@ -1,5 +1,7 @@
 //! Names: which are allowed, how they are spelled in the database, and which was probably meant.
 
+use crate::nearest::nearest;
+
 /// The most characters that the name of a table or column may have.
 pub const MAX_LENGTH: usize = 48;
 
@@ -39,18 +41,12 @@ pub fn physical_table(plugin_id: &str, table: &str) -> String {
 /// `; did you mean "x"?` with the nearest candidate, `; there is …` with all of a few, or nothing.
 pub fn hint<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
     let candidates: Vec<&str> = candidates.collect();
-    let nearest = candidates
-        .iter()
-        .map(|c| (strsim::damerau_levenshtein(&c.to_lowercase(), &name.to_lowercase()), c))
-        .min_by_key(|(distance, _)| *distance);
-    match nearest {
-        Some((distance, candidate)) if distance <= 2.max(name.len() / 3) => {
-            format!("; did you mean \"{candidate}\"?")
-        }
-        _ if !candidates.is_empty() && candidates.len() <= 12 => {
+    match nearest(name, candidates.iter().copied()) {
+        Some(candidate) => format!("; did you mean \"{candidate}\"?"),
+        None if !candidates.is_empty() && candidates.len() <= 12 => {
             format!("; there is {}", candidates.join(", "))
         }
-        _ => String::new(),
+        None => String::new(),
     }
 }
 

@@ -13,8 +13,8 @@ use super::model::{
     Operation, Place, RootField, TypeDef,
 };
 use super::resolvers::{LuaAuthCheck, LuaResolver};
-use super::suggest::hint;
 use super::types::TypeRef;
+use crate::nearest::hint;
 use crate::plugin::generation::GenerationHandle;
 use crate::value::Value;
 
@@ -262,7 +262,7 @@ fn constraints(own: &mut Definition) -> Constraints {
         let format = Format::by_name(&name);
         if format.is_none() {
             let names = Format::ALL.map(Format::name);
-            let hint = hint(&name, names.into_iter());
+            let hint = hint(&name, names);
             let known = names.join(", ");
             own.problem(&format!("\"format\" {name:?} is not known; known are {known}.{hint}"));
         }

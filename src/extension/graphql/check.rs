@@ -13,9 +13,9 @@ use super::model::{
 };
 use super::response::path_text;
 use super::scalar::Scalar;
-use super::suggest::hint;
 use super::tables::Types;
 use super::types::TypeRef;
+use crate::nearest::hint;
 
 /// Something that keeps declarations from becoming a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use async_graphql_value::{ConstValue as ConstLiteral, Value as Literal};
 
 use super::response::PathSegment;
 use super::scalar::Scalar;
-use super::suggest::hint;
 use super::tables::{EnumType, Input, InputType, Type, Types};
 use super::types::TypeRef;
+use crate::nearest::hint;
 use crate::value::{Map, Value};
 
 /// One thing that is wrong with an input value.

@@ -25,7 +25,6 @@ mod scan;
 mod schema;
 mod sdl;
 mod stock;
-mod suggest;
 mod tables;
 #[cfg(test)]
 mod tests;

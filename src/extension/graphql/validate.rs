@@ -11,9 +11,9 @@ use async_graphql::{Pos, Positioned, ServerError};
 use super::coerce::{Coercer, Variables, type_ref};
 use super::response::{GraphqlError, Location, path_text};
 use super::stock::Stock;
-use super::suggest::hint;
 use super::tables::Types;
 use crate::error::code;
+use crate::nearest::hint;
 
 /// How deep selections may be nested, fragments included.
 const MAX_DEPTH: usize = 32;
