@@ -1,7 +1,7 @@
 //! What a plugin may use: the `ctx` that every call gets.
 //!
 //! Each capability is one file here, with its Luau type stub beside it, and one line in
-//! [`CAPABILITIES`].
+//! `CAPABILITIES`.
 
 mod config;
 mod db;
