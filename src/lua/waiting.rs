@@ -14,6 +14,6 @@ pub fn check_can_wait(lua: &Lua, what: &str) -> mlua::Result<()> {
     }
     Err(mlua::Error::runtime(format!(
         "{what} waits for the host, which is not possible in a metamethod, a sort comparator, a \
-         string.gsub or table.foreach callback, or an xpcall handler; call it before and keep the result"
+         string.gsub callback or an xpcall handler; call it before and keep the result"
     )))
 }

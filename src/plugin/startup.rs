@@ -61,6 +61,8 @@ impl Operations {
             }
         }
         self.start_in_order(waiting).await;
+        let active = self.services.world.load().generations().len();
+        tracing::info!(active, "plugins are up");
         self.raise("plugins:initialized");
         if self.options.automatic {
             self.take_in_new_folders().await;

@@ -92,6 +92,10 @@ async fn existing(session: &Session, physical: &str) -> Result<Option<String>, D
 /// `invalid` when the session is not a transaction.
 pub async fn drop(session: &Session, owned: &OwnedTables) -> Result<(), DbError> {
     require_transaction(session)?;
+    for index in &owned.indexes {
+        let statement = SqlIndex::drop().name(index.clone()).if_exists().to_owned();
+        session.execute(Statement::schema(&statement)).await?;
+    }
     for table in owned.tables.iter().rev() {
         let statement = SqlTable::drop().table(table.clone()).if_exists().to_owned();
         session.execute(Statement::schema(&statement)).await?;

@@ -90,12 +90,9 @@ impl ExtensionPoint for Database {
         }
         let mut added = record.tables;
         added.tables.retain(|table| !before.tables.tables.contains(table));
+        added.indexes.retain(|index| !before.tables.indexes.contains(index));
         ddl::drop(session, &added).await?;
-        let mut kept = before.tables.clone();
-        // An index that was added to a table that stays is dropped with that table.
-        kept.indexes
-            .extend(added.indexes.into_iter().filter(|i| !before.tables.indexes.contains(i)));
-        remember(session, plugin_id, kept).await
+        remember(session, plugin_id, before.tables.clone()).await
     }
 
     async fn uninstall(&self, plugin_id: &str, session: &Session) -> Result<()> {
