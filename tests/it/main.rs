@@ -19,4 +19,5 @@ mod sdl;
 mod shipped;
 mod sigkill;
 mod support;
+mod upgrade;
 mod waiting;
