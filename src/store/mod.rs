@@ -10,10 +10,12 @@
 //! last transactions before it, back to the last checkpoint of the log, may be missing.
 
 mod decimal;
+mod dialect;
 mod error;
 pub mod plugins;
 mod session;
 mod sqlite;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +25,11 @@ use std::sync::Arc;
 use sea_query::Query;
 
 pub use decimal::{MAX_DIGITS as MAX_DECIMAL_DIGITS, normalize as normalize_decimal};
+pub use dialect::Dialect;
 pub use error::{DbError, DbErrorKind};
-pub use session::{Cell, Session, Statement, Transaction};
+pub use session::{Cell, Session, Transaction};
 pub use sqlite::{DECIMAL_COLLATION, MAX_BOUND_VALUES};
+pub use statement::Statement;
 
 use crate::error::{Error, Result};
 
@@ -92,7 +96,7 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(self: &Arc<Self>) -> Result<(), DbError> {
         let one = Query::select().expr(sea_query::Expr::val(1)).to_owned();
-        self.session().fetch(Statement::read(&one)).await.map(drop)
+        self.session().fetch(Statement::read(Dialect::Sqlite, &one)).await.map(drop)
     }
 
     /// Waits for running statements and closes all connections, which also folds the write-ahead log

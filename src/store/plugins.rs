@@ -120,13 +120,15 @@ pub async fn insert(session: &Session, plugin_id: &str) -> Result<PluginRecord, 
         .map_err(|e| DbError::new(DbErrorKind::Internal, e.to_string()))?
         .returning(Query::returning().columns(COLUMNS))
         .to_owned();
-    one(session, Statement::write(&query)).await?.ok_or_else(|| unreadable("the new record"))
+    one(session, Statement::write(session.dialect(), &query))
+        .await?
+        .ok_or_else(|| unreadable("the new record"))
 }
 
 /// The record with this id.
 pub async fn by_id(session: &Session, id: &str) -> Result<Option<PluginRecord>, DbError> {
     let query = select().and_where(Expr::col("id").eq(id)).to_owned();
-    one(session, Statement::read(&query)).await
+    one(session, Statement::read(session.dialect(), &query)).await
 }
 
 /// The record of this plugin.
@@ -135,7 +137,7 @@ pub async fn by_plugin_id(
     plugin_id: &str,
 ) -> Result<Option<PluginRecord>, DbError> {
     let query = select().and_where(Expr::col("plugin_id").eq(plugin_id)).to_owned();
-    one(session, Statement::read(&query)).await
+    one(session, Statement::read(session.dialect(), &query)).await
 }
 
 /// The records that match, by plugin id.
@@ -146,7 +148,7 @@ pub async fn list(session: &Session, filter: &PluginFilter) -> Result<Vec<Plugin
         .and_where_option(filter.is_installed.map(|b| Expr::col("is_installed").eq(i64::from(b))))
         .order_by("plugin_id", Order::Asc)
         .to_owned();
-    let rows = session.fetch(Statement::read(&query)).await?;
+    let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
     rows.into_iter().map(read).collect()
 }
 
@@ -191,13 +193,13 @@ pub async fn update(
         query.value("last_error", errors);
     }
     query.returning(Query::returning().columns(COLUMNS));
-    one(session, Statement::write(&query)).await
+    one(session, Statement::write(session.dialect(), &query)).await
 }
 
 /// Deletes the record with this id; `false` if there is none.
 pub async fn delete(session: &Session, id: &str) -> Result<bool, DbError> {
     let query = Query::delete().from_table(TABLE).and_where(Expr::col("id").eq(id)).to_owned();
-    Ok(session.execute(Statement::write(&query)).await? > 0)
+    Ok(session.execute(Statement::write(session.dialect(), &query)).await? > 0)
 }
 
 fn select() -> sea_query::SelectStatement {

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use sea_query::{QueryStatementWriter, SchemaStatementBuilder, SqliteQueryBuilder};
 use sqlx::Sqlite;
 use tokio::sync::Mutex;
 
 use super::error::{DbError, DbErrorKind};
-use super::{Store, sqlite};
+use super::{Dialect, Statement, Store, sqlite};
 
 /// A value as it is in the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,37 +17,6 @@ pub enum Cell {
     Real(f64),
     Text(String),
     Blob(Vec<u8>),
-}
-
-/// A statement with its values, and whether it may change anything.
-#[derive(Debug, Clone)]
-pub struct Statement {
-    pub(super) sql: String,
-    pub(super) values: Vec<sea_query::Value>,
-    writes: bool,
-}
-
-impl Statement {
-    /// A statement that only reads; outside a transaction any reader may run it.
-    pub fn read(query: &impl QueryStatementWriter) -> Self {
-        let (sql, values) = query.build(SqliteQueryBuilder);
-        Statement { sql, values: values.0, writes: false }
-    }
-
-    /// A statement that changes rows.
-    pub fn write(query: &impl QueryStatementWriter) -> Self {
-        Statement { writes: true, ..Statement::read(query) }
-    }
-
-    /// A statement that changes tables.
-    pub fn schema(statement: &impl SchemaStatementBuilder) -> Self {
-        Statement { sql: statement.build(SqliteQueryBuilder), values: Vec::new(), writes: true }
-    }
-
-    /// The SQL text, with a placeholder for every value.
-    pub fn sql(&self) -> &str {
-        &self.sql
-    }
 }
 
 /// The driver's transaction; rolls back when dropped.
@@ -119,6 +87,11 @@ impl Session {
     /// A session in which every statement is a transaction by itself.
     pub(super) fn auto(store: Arc<Store>) -> Self {
         Session { target: Target::Auto(store) }
+    }
+
+    /// What statements must be written for.
+    pub fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
     }
 
     /// Whether this session is inside a transaction.

@@ -11,9 +11,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, TypeInfo as _, ValueRef as _};
 
+use super::Statement;
 use super::decimal;
 use super::error::{DbError, DbErrorKind};
-use super::session::{Begun, Cell, Statement};
+use super::session::{Begun, Cell};
 use crate::error::{Error, Result};
 
 /// The collation of decimal columns. A program that opens the file by itself can read them, but

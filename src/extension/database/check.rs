@@ -26,7 +26,8 @@ impl TableSet {
         let values = check_enums(&enums, &mut problems);
         let mut resolved: Vec<Table> =
             tables.iter().map(|t| check_table(plugin_id, t, &values, &mut problems)).collect();
-        check_names(&tables, &resolved, &mut problems);
+        let enums: Vec<Enum> = enums.iter().map(|def| checked_enum(plugin_id, def)).collect();
+        check_names(&tables, &resolved, &enums, &mut problems);
         super::references::resolve(&tables, &mut resolved, &relations, &mut problems);
         let creation_order = super::references::creation_order(&tables, &resolved, &mut problems);
         if !problems.found.is_empty() {
@@ -35,6 +36,7 @@ impl TableSet {
         Ok(TableSet {
             plugin_id: plugin_id.to_owned(),
             tables: resolved,
+            enums,
             relations,
             creation_order,
         })
@@ -93,6 +95,14 @@ fn check_enums<'a>(enums: &'a [EnumDef], problems: &mut Problems) -> EnumValues<
     known
 }
 
+fn checked_enum(plugin_id: &str, def: &EnumDef) -> Enum {
+    Enum {
+        name: def.name.clone(),
+        physical: names::physical_enum(plugin_id, &def.name),
+        values: def.values.as_slice().into(),
+    }
+}
+
 fn check_table(
     plugin_id: &str,
     def: &TableDef,
@@ -116,20 +126,12 @@ fn check_table(
             ),
         );
     }
-    let keys: Vec<&str> =
-        def.columns.iter().filter(|c| c.primary_key).map(|c| c.name.as_str()).collect();
-    if keys.len() > 1 {
-        problems.add(
-            place,
-            format!(
-                "table {}: several primary keys ({}); keep one, and add a unique index over the columns",
-                def.name,
-                keys.join(", ")
-            ),
-        );
-    }
-    let columns: Vec<Column> =
-        def.columns.iter().map(|column| check_column(def, column, enums, problems)).collect();
+    let mut columns: Vec<Column> = def
+        .columns
+        .iter()
+        .map(|column| check_column(plugin_id, def, column, enums, problems))
+        .collect();
+    let key = check_key(def, &mut columns, problems);
     for (i, column) in columns.iter().enumerate() {
         if let Some(other) = columns[..i].iter().find(|c| c.physical == column.physical) {
             let message = if other.name == column.name {
@@ -149,16 +151,55 @@ fn check_table(
         .iter()
         .filter_map(|index| check_index(plugin_id, &physical, def, index, &columns, problems))
         .collect();
-    Table { name: def.name.clone(), physical, columns, indexes }
+    Table { name: def.name.clone(), physical, columns, indexes, key }
+}
+
+/// The primary key: the columns that say so, or those that the table names.
+fn check_key(def: &TableDef, columns: &mut [Column], problems: &mut Problems) -> Vec<usize> {
+    let own: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].primary_key).collect();
+    let mut wrong = |message: String| {
+        problems.add(def.place.as_ref(), format!("table {}: primaryKey: {message}", def.name));
+    };
+    if def.primary_key.is_empty() {
+        return own;
+    }
+    if !own.is_empty() {
+        let names: Vec<&str> = own.iter().map(|i| columns[*i].name.as_str()).collect();
+        let names = names.join(", ");
+        wrong(format!("columns are marked as primary key too ({names}); keep one of both"));
+        return own;
+    }
+    let mut key = Vec::new();
+    for name in &def.primary_key {
+        match columns.iter().position(|c| c.name == *name) {
+            Some(i) if key.contains(&i) => wrong(format!("column {name} is there twice")),
+            Some(i) if !columns[i].ty.is_comparable() => {
+                let ty = columns[i].ty.name();
+                wrong(format!("column {name} is {ty}, which cannot be a key"));
+            }
+            Some(i) => key.push(i),
+            None => {
+                let hint = hint(name, columns.iter().map(|c| c.name.as_str()));
+                wrong(format!("unknown column {}{hint}", quoted(name)));
+            }
+        }
+    }
+    for i in &key {
+        columns[*i].primary_key = true;
+        columns[*i].not_null = true;
+    }
+    key
 }
 
 fn check_column(
+    plugin_id: &str,
     table: &TableDef,
     def: &ColumnDef,
     enums: &EnumValues<'_>,
     problems: &mut Problems,
 ) -> Column {
     let mut values: Arc<[String]> = Arc::new([]);
+    let mut enum_type = String::new();
     let mut wrong = |message: String| {
         let name = if names::is_valid(&def.name) { def.name.clone() } else { quoted(&def.name) };
         problems.add(table.place.as_ref(), format!("{}.{name}: {message}", table.name));
@@ -168,7 +209,10 @@ fn check_column(
     }
     if let ColumnType::Enum(name) = &def.ty {
         match enums.get(name.as_str()) {
-            Some(known) => values = known.clone(),
+            Some(known) => {
+                values = known.clone();
+                enum_type = names::physical_enum(plugin_id, name);
+            }
             None => wrong(format!(
                 "unknown enum {}; declare it with t.enumType and list it in the manifest{}",
                 quoted(name),
@@ -176,17 +220,23 @@ fn check_column(
             )),
         }
     }
-    if def.ty.is_serial() && !def.primary_key {
-        wrong(format!("a {} column must be the primary key; add :primaryKey()", def.ty.name()));
+    let keys = table.columns.iter().filter(|c| c.primary_key).count() + table.primary_key.len();
+    if def.ty.is_serial() && (!def.primary_key || keys > 1) {
+        wrong(format!(
+            "a {} column must be the primary key, and all of it; add :primaryKey()",
+            def.ty.name()
+        ));
     }
-    if def.ty == ColumnType::Json && (def.primary_key || def.unique || def.references.is_some()) {
-        wrong("a json column cannot be a key, be unique or refer to another".into());
+    if !def.ty.is_comparable() && (def.primary_key || def.unique || def.references.is_some()) {
+        let ty = def.ty.name();
+        wrong(format!("a {ty} column cannot be a key, be unique or refer to another"));
     }
     let column = Column {
         name: def.name.clone(),
         physical: names::snake_case(&def.name),
         ty: def.ty.clone(),
         values,
+        enum_type,
         primary_key: def.primary_key,
         not_null: def.not_null || def.primary_key,
         unique: def.unique,
@@ -205,6 +255,9 @@ fn check_column(
         }
         Some(Default::Random) if def.ty != ColumnType::Uuid => {
             wrong(format!("defaultRandom is for uuid, this is {}", def.ty.name()));
+        }
+        Some(_) if def.ty == ColumnType::Secret => {
+            wrong("a secret column has no default: it would be in the plugin's files".into());
         }
         Some(Default::Value(value)) if value.is_null() => {
             wrong("the default is null, as it is without one; remove it".into());
@@ -240,8 +293,9 @@ fn check_index(
     for name in &def.columns {
         match columns.iter().position(|c| c.name == *name) {
             Some(i) if found.contains(&i) => wrong(format!("column {name} is there twice")),
-            Some(i) if columns[i].ty == ColumnType::Json => {
-                wrong(format!("column {name} is json, which cannot be indexed"));
+            Some(i) if !columns[i].ty.is_comparable() => {
+                let ty = columns[i].ty.name();
+                wrong(format!("column {name} is {ty}, which cannot be indexed"));
             }
             Some(i) => found.push(i),
             None => wrong(format!(
@@ -266,14 +320,27 @@ fn check_index(
         None => {
             let over: Vec<&str> = found.iter().map(|i| columns[*i].physical.as_str()).collect();
             let suffix = if def.unique { "key" } else { "idx" };
-            format!("{physical_table}_{}_{suffix}", over.join("_"))
+            names::bounded(format!("{physical_table}_{}_{suffix}", over.join("_")))
         }
     };
     Some(Index { physical, columns: found, unique: def.unique })
 }
 
-/// Tables and indexes share one space of names in the database.
-fn check_names(defs: &[TableDef], tables: &[Table], problems: &mut Problems) {
+/// Tables and indexes share one space of names in the database, and in PostgreSQL tables and types.
+fn check_names(defs: &[TableDef], tables: &[Table], enums: &[Enum], problems: &mut Problems) {
+    for one in enums {
+        if let Some((table, def)) =
+            tables.iter().zip(defs).find(|(t, _)| t.physical == one.physical)
+        {
+            problems.add(
+                def.place.as_ref(),
+                format!(
+                    "table {} and enum {} are both {} in the database; rename one",
+                    table.name, one.name, one.physical
+                ),
+            );
+        }
+    }
     let mut seen: HashMap<&str, String> = HashMap::new();
     let named = tables.iter().zip(defs).flat_map(|(table, def)| {
         let itself = (table.physical.as_str(), format!("table {}", table.name), def);

@@ -38,7 +38,7 @@ pub(super) fn to_sql(table: &str, column: &Column, value: &Value) -> Result<Sql,
         return Ok(null(&column.ty));
     }
     let converted = match &column.ty {
-        ColumnType::Text => text(value).map(Sql::from),
+        ColumnType::Text | ColumnType::Secret => text(value).map(Sql::from),
         ColumnType::Enum(_) => return enum_value(table, column, value),
         ColumnType::Integer | ColumnType::Serial => {
             integer(value, i64::from(i32::MIN), i64::from(i32::MAX)).map(Sql::from)
@@ -90,6 +90,7 @@ pub(super) fn from_sql(table: &str, column: &Column, cell: Cell) -> Result<Value
         })?,
         (
             ColumnType::Text
+            | ColumnType::Secret
             | ColumnType::Enum(_)
             | ColumnType::Decimal
             | ColumnType::Timestamp
@@ -280,6 +281,7 @@ mod tests {
                 ColumnType::Enum(_) => ["open".to_owned(), "it's".to_owned()].into(),
                 _ => [].into(),
             },
+            enum_type: String::new(),
             ty: def.ty,
             primary_key: false,
             not_null: false,

@@ -9,7 +9,7 @@ use super::convert;
 use super::drift;
 use super::model::{Column, ColumnType, Default, Index, OnDelete, Table, TableSet};
 use crate::store::plugins::{self, OwnedTables, PluginFilter};
-use crate::store::{Cell, DECIMAL_COLLATION, DbError, Session, Statement};
+use crate::store::{Cell, DECIMAL_COLLATION, DbError, Dialect, Session, Statement};
 
 /// Creates all tables and indexes of the set, inside the session's transaction.
 ///
@@ -21,10 +21,10 @@ pub async fn create(session: &Session, set: &TableSet) -> Result<OwnedTables, Db
     refuse_taken_names(session, set, |_| true).await?;
     let mut owned = OwnedTables::default();
     for table in set.creation_order.iter().map(|i| &set.tables[*i]) {
-        session.execute(create_table(set, table)?).await?;
+        session.execute(create_table(session.dialect(), set, table)?).await?;
         owned.tables.push(table.physical.clone());
         for index in &table.indexes {
-            session.execute(create_index(table, index)).await?;
+            session.execute(create_index(session.dialect(), table, index)).await?;
             owned.indexes.push(index.physical.clone());
         }
     }
@@ -45,7 +45,7 @@ pub async fn add_missing(
     require_transaction(session)?;
     let mut now = owned.clone();
     for table in set.creation_order.iter().map(|i| &set.tables[*i]) {
-        let statement = create_table(set, table)?;
+        let statement = create_table(session.dialect(), set, table)?;
         if !owned.tables.contains(&table.physical) {
             refuse_taken_names(session, set, |name| !owned.tables.contains(name)).await?;
             session.execute(statement).await?;
@@ -63,7 +63,7 @@ pub async fn add_missing(
         }
         for index in &table.indexes {
             if !owned.indexes.contains(&index.physical) {
-                session.execute(create_index(table, index)).await?;
+                session.execute(create_index(session.dialect(), table, index)).await?;
                 now.indexes.push(index.physical.clone());
             }
         }
@@ -78,7 +78,7 @@ async fn existing(session: &Session, physical: &str) -> Result<Option<String>, D
         .from("sqlite_schema")
         .and_where(Expr::col("name").eq(physical))
         .to_owned();
-    let rows = session.fetch(Statement::read(&query)).await?;
+    let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
     Ok(rows.into_iter().flatten().next().and_then(|cell| match cell {
         Cell::Text(sql) => Some(sql),
         _ => None,
@@ -94,11 +94,11 @@ pub async fn drop(session: &Session, owned: &OwnedTables) -> Result<(), DbError>
     require_transaction(session)?;
     for index in &owned.indexes {
         let statement = SqlIndex::drop().name(index.clone()).if_exists().to_owned();
-        session.execute(Statement::schema(&statement)).await?;
+        session.execute(Statement::schema(session.dialect(), &statement)).await?;
     }
     for table in owned.tables.iter().rev() {
         let statement = SqlTable::drop().table(table.clone()).if_exists().to_owned();
-        session.execute(Statement::schema(&statement)).await?;
+        session.execute(Statement::schema(session.dialect(), &statement)).await?;
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ async fn refuse_taken_names(
         .and_where(Expr::col("name").is_in(names.iter().map(|(_, name)| name.as_str())))
         .limit(1)
         .to_owned();
-    let rows = session.fetch(Statement::read(&query)).await?;
+    let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
     let Some(Cell::Text(taken)) = rows.into_iter().flatten().next() else { return Ok(()) };
     let records = plugins::list(session, &PluginFilter::default()).await?;
     let owner = records
@@ -146,7 +146,7 @@ async fn refuse_taken_names(
     )))
 }
 
-fn create_table(set: &TableSet, table: &Table) -> Result<Statement, DbError> {
+fn create_table(dialect: Dialect, set: &TableSet, table: &Table) -> Result<Statement, DbError> {
     let mut create = SqlTable::create();
     create.table(table.physical.clone());
     for column in &table.columns {
@@ -171,7 +171,7 @@ fn create_table(set: &TableSet, table: &Table) -> Result<Statement, DbError> {
     }
     // Only a STRICT table refuses text in an integer column.
     create.extra("STRICT");
-    Ok(Statement::schema(&create))
+    Ok(Statement::schema(dialect, &create))
 }
 
 fn add_column(
@@ -240,7 +240,7 @@ pub(super) fn storage(column: &Column) -> &'static str {
     }
 }
 
-fn create_index(table: &Table, index: &Index) -> Statement {
+fn create_index(dialect: Dialect, table: &Table, index: &Index) -> Statement {
     let mut create = SqlIndex::create();
     create.name(index.physical.clone()).table(table.physical.clone());
     for column in &index.columns {
@@ -249,5 +249,5 @@ fn create_index(table: &Table, index: &Index) -> Statement {
     if index.unique {
         create.unique();
     }
-    Statement::schema(&create)
+    Statement::schema(dialect, &create)
 }

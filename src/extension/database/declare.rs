@@ -61,7 +61,7 @@ impl Reader<'_> {
     }
 
     fn table(&mut self, map: &Map, place: Option<Place>) -> TableDef {
-        self.known_keys("the table", map, &["kind", "name", "columns", "indexes"]);
+        self.known_keys("the table", map, &["kind", "name", "columns", "indexes", "primaryKey"]);
         let name = self.text("name", map.get("name"));
         let mut columns: Vec<(f64, ColumnDef)> = Vec::new();
         match map.get("columns") {
@@ -79,9 +79,12 @@ impl Reader<'_> {
         for index in self.list("indexes", map.get("indexes")) {
             indexes.extend(self.index(index));
         }
+        let key = self.list("primaryKey", map.get("primaryKey"));
+        let primary_key = key.iter().map(|c| self.text("primaryKey", Some(c))).collect();
         TableDef {
             export: self.export.to_owned(),
             name,
+            primary_key,
             columns: columns.into_iter().map(|(_, column)| column).collect(),
             indexes,
             place,

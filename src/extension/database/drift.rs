@@ -58,7 +58,7 @@ async fn columns(session: &Session, table: &Table) -> Result<Vec<Actual>, DbErro
         .columns(["name", "type", "notnull", "pk"])
         .from_function(info, "info")
         .to_owned();
-    let rows = session.fetch(Statement::read(&query)).await?;
+    let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
     let read = |row: Vec<Cell>| match row.as_slice() {
         [Cell::Text(name), Cell::Text(ty), Cell::Int(not_null), Cell::Int(key)] => Ok(Actual {
             name: name.clone(),

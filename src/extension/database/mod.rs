@@ -22,8 +22,8 @@ mod tests;
 
 pub use drift::differences;
 pub use model::{
-    Column, ColumnDef, ColumnType, Default, EnumDef, ForeignKey, Index, IndexDef, OnDelete, Place,
-    RelationDef, Table, TableDef, TableSet,
+    Column, ColumnDef, ColumnType, Default, Enum, EnumDef, ForeignKey, Index, IndexDef, OnDelete,
+    Place, RelationDef, Table, TableDef, TableSet,
 };
 pub use point::Database;
 pub use query::{MAX_CONDITIONS, MAX_ROWS, Query};

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::value::Value;
 
 /// Where a declaration was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Relative to the plugin's folder, with forward slashes.
     pub file: String,
@@ -22,6 +24,8 @@ pub struct TableDef {
     pub name: String,
     pub columns: Vec<ColumnDef>,
     pub indexes: Vec<IndexDef>,
+    /// The columns of the primary key, if it is declared for the table and not for columns.
+    pub primary_key: Vec<String>,
     pub place: Option<Place>,
 }
 
@@ -54,7 +58,8 @@ impl ColumnDef {
 }
 
 /// The type of a column. How each is written and read is described in `convert`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ColumnType {
     Text,
     /// 32 bits.
@@ -81,11 +86,13 @@ pub enum ColumnType {
     /// One of the values of the enum of this name.
     Enum(String),
     Blob,
+    /// Text that is encrypted with the host's key.
+    Secret,
 }
 
 impl ColumnType {
     /// The names of all types but enums, as the constructors of `@std/table` are called.
-    pub const NAMES: [(&'static str, ColumnType); 15] = [
+    pub const NAMES: [(&'static str, ColumnType); 16] = [
         ("text", ColumnType::Text),
         ("integer", ColumnType::Integer),
         ("bigint", ColumnType::BigInt),
@@ -101,11 +108,17 @@ impl ColumnType {
         ("serial", ColumnType::Serial),
         ("bigserial", ColumnType::BigSerial),
         ("blob", ColumnType::Blob),
+        ("secret", ColumnType::Secret),
     ];
 
     /// The name as plugin authors write it.
     pub fn name(&self) -> &'static str {
         ColumnType::NAMES.iter().find(|(_, ty)| ty == self).map_or("enum", |(name, _)| name)
+    }
+
+    /// Whether values can be compared with each other, sorted and indexed.
+    pub fn is_comparable(&self) -> bool {
+        !matches!(self, ColumnType::Json | ColumnType::Secret)
     }
 
     /// Whether the database numbers the rows.
@@ -115,7 +128,8 @@ impl ColumnType {
 }
 
 /// The value of a column for which an insert has none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Default {
     Value(Value),
     /// The time of the insert, by the host's clock.
@@ -142,7 +156,7 @@ pub struct EnumDef {
 }
 
 /// A relation as declared: `from` must hold a value of `to`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelationDef {
     pub export: String,
     /// Table and column.
@@ -154,7 +168,8 @@ pub struct RelationDef {
 }
 
 /// What happens to rows whose referenced row is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, std::default::Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, std::default::Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum OnDelete {
     /// The delete fails if a reference is left at the end of the statement.
     #[default]
@@ -178,16 +193,30 @@ impl OnDelete {
 }
 
 /// All tables of a plugin, checked: every name in it is valid, and every reference leads somewhere.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// It is kept in the plugin's record as JSON: it says what is in the database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableSet {
     pub(super) plugin_id: String,
     pub(super) tables: Vec<Table>,
+    pub(super) enums: Vec<Enum>,
     pub(super) relations: Vec<RelationDef>,
     /// Indexes into `tables`, referenced tables before those that refer to them.
     pub(super) creation_order: Vec<usize>,
 }
 
 impl TableSet {
+    /// A plugin without tables.
+    pub fn empty(plugin_id: impl Into<String>) -> Self {
+        TableSet {
+            plugin_id: plugin_id.into(),
+            tables: Vec::new(),
+            enums: Vec::new(),
+            relations: Vec::new(),
+            creation_order: Vec::new(),
+        }
+    }
+
     pub fn plugin_id(&self) -> &str {
         &self.plugin_id
     }
@@ -197,9 +226,24 @@ impl TableSet {
         &self.tables
     }
 
+    /// The table that Lua calls `name`.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// The enums, in the order of their declaration.
+    pub fn enums(&self) -> &[Enum] {
+        &self.enums
+    }
+
     /// The relations as declared.
     pub fn relations(&self) -> &[RelationDef] {
         &self.relations
+    }
+
+    /// The tables, those that are referred to before those that refer to them.
+    pub fn in_creation_order(&self) -> impl DoubleEndedIterator<Item = &Table> {
+        self.creation_order.iter().map(|i| &self.tables[*i])
     }
 
     /// Whether the plugin has no tables.
@@ -208,8 +252,18 @@ impl TableSet {
     }
 }
 
+/// A checked enum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enum {
+    /// The name that columns use.
+    pub name: String,
+    /// The name of the type in PostgreSQL.
+    pub physical: String,
+    pub values: Arc<[String]>,
+}
+
 /// A checked table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// The name that Lua uses.
     pub name: String,
@@ -217,10 +271,12 @@ pub struct Table {
     pub physical: String,
     pub columns: Vec<Column>,
     pub indexes: Vec<Index>,
+    /// The columns of the primary key, as indexes into `columns`; empty if there is none.
+    pub key: Vec<usize>,
 }
 
 /// A checked column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// The name that Lua uses.
     pub name: String,
@@ -229,6 +285,9 @@ pub struct Column {
     pub ty: ColumnType,
     /// What an enum column may hold; empty for any other.
     pub values: Arc<[String]>,
+    /// The name of an enum column's type in PostgreSQL; empty for any other.
+    pub enum_type: String,
+    /// Whether it is part of the primary key.
     pub primary_key: bool,
     /// Whether it cannot be NULL; primary keys cannot.
     pub not_null: bool,
@@ -238,7 +297,7 @@ pub struct Column {
 }
 
 /// Where a column's values must exist, as indexes into the set's tables and that table's columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub table: usize,
     pub column: usize,
@@ -246,7 +305,7 @@ pub struct ForeignKey {
 }
 
 /// A checked index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// The name in the database.
     pub physical: String,

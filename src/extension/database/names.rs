@@ -1,5 +1,7 @@
 //! Names: which are allowed, how they are spelled in the database, and which was probably meant.
 
+use sha2::{Digest, Sha256};
+
 use crate::nearest::nearest;
 
 /// The most characters that the name of a table or column may have.
@@ -33,9 +35,28 @@ pub fn snake_case(name: &str) -> String {
     out
 }
 
+/// The longest name that PostgreSQL does not cut off, in bytes.
+const MAX_PHYSICAL: usize = 63;
+
 /// The name in the database of a plugin's table.
 pub fn physical_table(plugin_id: &str, table: &str) -> String {
-    format!("{}_{}", snake_case(plugin_id), snake_case(table))
+    bounded(format!("{}_{}", snake_case(plugin_id), snake_case(table)))
+}
+
+/// The name in PostgreSQL of the type of a plugin's enum. Types and tables share their names there.
+pub fn physical_enum(plugin_id: &str, name: &str) -> String {
+    bounded(format!("{}_{}_enum", snake_case(plugin_id), snake_case(name)))
+}
+
+/// The name as it is, if PostgreSQL takes all of it, else its beginning and a hash of the whole.
+pub fn bounded(name: String) -> String {
+    if name.len() <= MAX_PHYSICAL {
+        return name;
+    }
+    let hash = Sha256::digest(name.as_bytes());
+    let hash: String = hash[..5].iter().map(|byte| format!("{byte:02x}")).collect();
+    // Names are ASCII, so any cut is between characters.
+    format!("{}_{hash}", &name[..MAX_PHYSICAL - 11])
 }
 
 /// `; did you mean "x"?` with the nearest candidate, `; there is …` with all of a few, or nothing.
@@ -77,6 +98,9 @@ mod tests {
             assert_eq!(snake_case(name), expected);
         }
         assert_eq!(physical_table("my_plugin", "userVotes"), "my_plugin_user_votes");
+        let long = physical_table(&"p".repeat(100), "userVotes");
+        assert_eq!(long.len(), 63);
+        assert_ne!(long, physical_table(&"p".repeat(100), "userVote"));
     }
 
     #[test]

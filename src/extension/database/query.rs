@@ -8,7 +8,7 @@ use super::errors::Doing;
 use super::model::{Column, ColumnType, Table, TableSet};
 use super::names::{hint, quoted};
 use super::{convert, pattern};
-use crate::store::{Cell, DbError, DbErrorKind, Session, Statement};
+use crate::store::{Cell, DbError, DbErrorKind, Dialect, Session, Statement};
 use crate::value::{Map, Value};
 
 /// The most rows that [`Query::all`] gives without a limit.
@@ -221,9 +221,12 @@ impl Query {
                 let mut part = self.filtered();
                 part.expr(Expr::val(1)).limit(self.inner.limit.unwrap_or(i64::MAX as u64));
                 count.from_subquery(part, "part");
-                Statement::read(&count)
+                Statement::read(Dialect::Sqlite, &count)
             } else {
-                Statement::read(self.filtered().expr(Func::count(Expr::col(sea_query::Asterisk))))
+                Statement::read(
+                    Dialect::Sqlite,
+                    self.filtered().expr(Func::count(Expr::col(sea_query::Asterisk))),
+                )
             }
         };
         match self.fetch(session, statement).await?.into_iter().flatten().next() {
@@ -235,7 +238,8 @@ impl Query {
     /// Whether there is any row, within limit and offset.
     pub async fn exists(&self, session: &Session) -> Result<bool, DbError> {
         let limit = self.inner.limit.map_or(1, |limit| u64::from(limit > 0));
-        let statement = Statement::read(self.filtered().expr(Expr::val(1)).limit(limit));
+        let statement =
+            Statement::read(Dialect::Sqlite, self.filtered().expr(Expr::val(1)).limit(limit));
         Ok(!self.fetch(session, statement).await?.is_empty())
     }
 
@@ -260,7 +264,7 @@ impl Query {
             part.column(def.physical.clone()).limit(self.inner.limit.unwrap_or(i64::MAX as u64));
             let mut sum = sea_query::Query::select();
             sum.expr(Func::sum(Expr::col(def.physical.clone()))).from_subquery(part, "part");
-            Statement::read(&sum)
+            Statement::read(Dialect::Sqlite, &sum)
         };
         match self.fetch(session, statement).await?.into_iter().flatten().next() {
             Some(Cell::Int(n)) => Ok(Some(convert::big_integer(n))),
@@ -285,7 +289,7 @@ impl Query {
         let statement = {
             let mut select = self.filtered();
             select.columns(columns.iter().map(|i| table.columns[*i].physical.clone()));
-            Statement::read(select.limit(limit))
+            Statement::read(Dialect::Sqlite, select.limit(limit))
         };
         let rows = self.fetch(session, statement).await?;
         rows.into_iter().map(|cells| read_row(table, columns, cells)).collect()

@@ -10,7 +10,7 @@ use super::errors::Doing;
 use super::model::{Default, Table, TableSet};
 use super::names::{hint, quoted};
 use super::query::{Query, column_of, read_row};
-use crate::store::{DbError, DbErrorKind, Session, Statement};
+use crate::store::{DbError, DbErrorKind, Dialect, Session, Statement};
 use crate::value::{Map, Value};
 
 /// Reads and writes the rows of a plugin's own tables. Cloning is cheap.
@@ -107,7 +107,7 @@ impl Tables {
             for condition in query.conditions() {
                 delete.and_where(condition.clone());
             }
-            Statement::write(&delete)
+            Statement::write(Dialect::Sqlite, &delete)
         };
         session.execute(statement).await.map_err(|e| self.set.explain(table, Doing::Deleting, e))
     }
@@ -162,7 +162,7 @@ fn insert(table: &Table, row: &Map) -> Result<Statement, DbError> {
             .map_err(|e| DbError::new(DbErrorKind::Internal, e.to_string()))?;
     }
     insert.returning(every_column(table));
-    Ok(Statement::write(&insert))
+    Ok(Statement::write(Dialect::Sqlite, &insert))
 }
 
 /// `None` if there is nothing to change.
@@ -190,7 +190,7 @@ fn update(
     if returning {
         update.returning(every_column(table));
     }
-    Ok(Some(Statement::write(&update)))
+    Ok(Some(Statement::write(Dialect::Sqlite, &update)))
 }
 
 fn every_column(table: &Table) -> sea_query::ReturningClause {

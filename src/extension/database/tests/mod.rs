@@ -46,6 +46,7 @@ pub fn table(name: &str, columns: &[(&str, ColumnType, &str)]) -> TableDef {
         name: name.into(),
         columns: columns.collect(),
         indexes: vec![],
+        primary_key: vec![],
         place: None,
     }
 }

@@ -141,7 +141,7 @@ async fn defaults_and_checks_are_in_the_database_too() {
 
     // A row that something else inserts has the same defaults.
     let raw = sea_query::Query::insert().into_table("p_t").or_default_values().to_owned();
-    db.session.execute(Statement::write(&raw)).await.unwrap();
+    db.session.execute(Statement::write(db.session.dialect(), &raw)).await.unwrap();
     let query = tables.from("t").unwrap().where_op("id", "=", &Value::Int(2)).unwrap();
     let other = query.first(&db.session).await.unwrap().unwrap();
     assert_eq!(other.len(), row.len());
