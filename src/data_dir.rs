@@ -2,10 +2,15 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result};
+use crate::settings::{MIN_SECRET_KEY, Secret};
+use crate::store::random_secret;
+
 const LOCK_FILE: &str = "moondock.lock";
+const KEY_FILE: &str = "secret.key";
 
 /// A data dir that this process may use. Dropping it lets others in.
 #[derive(Debug)]
@@ -60,6 +65,41 @@ impl DataDir {
     }
 }
 
+/// The key that secret columns are encrypted with, made at the first use. Only the owner of the
+/// folder may read it.
+///
+/// # Errors
+/// When the file cannot be read or made, or is no key.
+pub fn secret_key(data_dir: &Path) -> Result<Secret> {
+    let path = data_dir.join(KEY_FILE);
+    let failed = |what: &str, error: io::Error| {
+        Error::unexpected(format!("cannot {what} the key {}: {error}", path.display()))
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().chars().count() >= MIN_SECRET_KEY => {
+            return Ok(Secret::new(text.trim()));
+        }
+        Ok(_) => {
+            let message = format!("fewer than {MIN_SECRET_KEY} characters");
+            return Err(failed("use", io::Error::other(message)));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed("read", error)),
+    }
+    let key = random_secret();
+    // Whole or not at all: a half key would be another one.
+    let aside = data_dir.join(format!("{KEY_FILE}.new"));
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        writeln!(file, "{key}")?;
+        file.sync_all()?;
+        std::fs::rename(&aside, &path)
+    };
+    write().map_err(|error| failed("make", error))?;
+    Ok(Secret::new(key))
+}
+
 /// The process that wrote itself into the lock file.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
@@ -70,6 +110,20 @@ fn holder(file: &mut File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_only_for_the_owner() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let key = secret_key(dir.path()).unwrap();
+        assert_eq!(secret_key(dir.path()).unwrap(), key);
+        let file = dir.path().join(KEY_FILE);
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        assert_ne!(secret_key(tempfile::tempdir().unwrap().path()).unwrap(), key);
+        std::fs::write(&file, "short").unwrap();
+        let error = secret_key(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("fewer than 32 characters"), "{error}");
+    }
 
     #[test]
     fn a_data_dir_is_made_and_used_by_one_at_a_time() {

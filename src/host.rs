@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::data_dir;
 use crate::error::{Error, Result};
 use crate::events::{Event, EventBus};
 use crate::extension::graphql::{
@@ -26,7 +27,7 @@ use crate::server::auth::{Authenticator, TokenAuthenticator};
 use crate::server::{self, ServerState};
 use crate::services::{Limits, Services};
 use crate::settings::{Mode as SettingsMode, Settings};
-use crate::store::Store;
+use crate::store::{Cipher, Store, StoreOptions};
 
 /// The database's file in the data dir.
 const DATABASE_FILE: &str = "moondock.db";
@@ -99,9 +100,19 @@ impl HostBuilder {
                 Error::unexpected(format!("cannot make the folder {}: {error}", dir.display()))
             })?;
         }
+        let key = match &settings.secret_key {
+            Some(key) => key.clone(),
+            None => data_dir::secret_key(&settings.data_dir)?,
+        };
+        let options = StoreOptions {
+            connections: settings.database_connections,
+            wait: settings.database_wait,
+            statement_timeout: settings.statement_timeout,
+            cipher: Cipher::new(key.expose()),
+        };
         let store = match &settings.database_url {
-            Some(url) => Store::open(url.expose()).await?,
-            None => Store::open_file(&settings.data_dir.join(DATABASE_FILE)).await?,
+            Some(url) => Store::open(url.expose(), options).await?,
+            None => Store::open_file(&settings.data_dir.join(DATABASE_FILE), options).await?,
         };
         let cell = ManagerCell::default();
         let mut host = vec![admin::declarations(cell.clone())];

@@ -15,6 +15,9 @@ use parse::Found;
 /// The shortest admin token that is accepted.
 pub const MIN_ADMIN_TOKEN: usize = 16;
 
+/// The shortest key for secret columns that is accepted.
+pub const MIN_SECRET_KEY: usize = 32;
+
 /// The options that every command shares. They stay text here, so that a value is judged in one
 /// place wherever it comes from, and a wrong one is a single line.
 #[derive(Clone, Default, Args)]
@@ -35,6 +38,21 @@ pub struct Flags {
     /// The database [default: an SQLite file in the data dir]
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
+    /// The most database connections: on SQLite those that read, on PostgreSQL all [default: 4 on
+    /// SQLite, 16 on PostgreSQL]
+    #[arg(long, value_name = "NUMBER")]
+    pub database_connections: Option<String>,
+    /// How long a statement waits for a free database connection, in milliseconds [default: 5000]
+    #[arg(long, value_name = "MS")]
+    pub database_wait_ms: Option<String>,
+    /// How long a database statement may take, in milliseconds; the deadline of the call that it is
+    /// part of may come before [default: 30000]
+    #[arg(long, value_name = "MS")]
+    pub statement_timeout_ms: Option<String>,
+    /// The key that secret columns are encrypted with; better set as MOONDOCK_SECRET_KEY [default:
+    /// the file secret.key in the data dir, which is made at the first start]
+    #[arg(long, value_name = "KEY")]
+    pub secret_key: Option<String>,
     /// The form of log lines: text or json [default: text]
     #[arg(long, value_name = "FORM")]
     pub log: Option<String>,
@@ -74,6 +92,10 @@ impl Flags {
             "plugins" => self.plugins.as_ref(),
             "data-dir" => self.data_dir.as_ref(),
             "database-url" => self.database_url.as_ref(),
+            "database-connections" => self.database_connections.as_ref(),
+            "database-wait-ms" => self.database_wait_ms.as_ref(),
+            "statement-timeout-ms" => self.statement_timeout_ms.as_ref(),
+            "secret-key" => self.secret_key.as_ref(),
             "log" => self.log.as_ref(),
             "log-level" => self.log_level.as_ref(),
             "hot-reload" => self.hot_reload.as_ref(),
@@ -136,6 +158,14 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `None`: an SQLite file in the data dir. May hold a password.
     pub database_url: Option<Secret>,
+    /// `None`: 4 that read on SQLite, 16 on PostgreSQL.
+    pub database_connections: Option<usize>,
+    /// How long a statement waits for a free connection.
+    pub database_wait: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+    /// At least [`MIN_SECRET_KEY`] characters. `None`: a file in the data dir.
+    pub secret_key: Option<Secret>,
     pub log: LogFormat,
     /// A tracing filter.
     pub log_level: String,
@@ -166,6 +196,10 @@ impl Settings {
             plugins: PathBuf::from("./plugins"),
             data_dir: PathBuf::from("./data"),
             database_url: None,
+            database_connections: None,
+            database_wait: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            secret_key: None,
             log: LogFormat::Text,
             log_level: if mode == Mode::Shell { "warn" } else { "info" }.to_owned(),
             hot_reload: mode == Mode::Dev,

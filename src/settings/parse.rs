@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{LogFormat, MIN_ADMIN_TOKEN, Secret, Settings, SettingsError};
+use super::{LogFormat, MIN_ADMIN_TOKEN, MIN_SECRET_KEY, Secret, Settings, SettingsError};
 use crate::plugin::manifest::{MAX_MEMORY_MB, MAX_TIMEOUT_MS};
 use crate::value::Value;
 
@@ -30,6 +30,12 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
         "plugins" => settings.plugins = path(key, found)?,
         "data-dir" => settings.data_dir = path(key, found)?,
         "database-url" => settings.database_url = Some(database_url(key, found)?),
+        "database-connections" => {
+            settings.database_connections = Some(number(key, found, 1..=1_000)? as usize);
+        }
+        "database-wait-ms" => settings.database_wait = millis(key, found, 1..=600_000)?,
+        "statement-timeout-ms" => settings.statement_timeout = millis(key, found, 1..=3_600_000)?,
+        "secret-key" => settings.secret_key = Some(secret_key(key, found)?),
         "log" => {
             settings.log = match text {
                 "text" => LogFormat::Text,
@@ -50,7 +56,7 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
         "max-memory-mb" => settings.max_memory_mb = number(key, found, 1..=MAX_MEMORY_MB)?,
         "max-timeout-ms" => settings.max_timeout_ms = number(key, found, 1..=MAX_TIMEOUT_MS)?,
         "shutdown-grace-ms" => {
-            settings.shutdown_grace = Duration::from_millis(number(key, found, 0..=3_600_000)?);
+            settings.shutdown_grace = millis(key, found, 0..=3_600_000)?;
         }
         "document-cache" => settings.document_cache = flag(key, found)?,
         _ => {}
@@ -117,6 +123,21 @@ fn admin_token(key: &str, found: &Found) -> Result<Secret, SettingsError> {
         return wrong_secret(key, found, "only printable ASCII characters, and no spaces");
     }
     Ok(Secret::new(found.text.as_str()))
+}
+
+fn secret_key(key: &str, found: &Found) -> Result<Secret, SettingsError> {
+    if found.text.chars().count() < MIN_SECRET_KEY {
+        return wrong_secret(key, found, &format!("at least {MIN_SECRET_KEY} characters"));
+    }
+    Ok(Secret::new(found.text.as_str()))
+}
+
+fn millis(
+    key: &str,
+    found: &Found,
+    range: RangeInclusive<u64>,
+) -> Result<Duration, SettingsError> {
+    Ok(Duration::from_millis(number(key, found, range)?))
 }
 
 fn flag(key: &str, found: &Found) -> Result<bool, SettingsError> {

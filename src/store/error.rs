@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 
 use crate::error::Error;
 
@@ -63,6 +64,10 @@ pub struct DbError {
     pub table: Option<String>,
     /// The columns of that constraint.
     pub columns: Vec<String>,
+    /// The name of that constraint in the database, where the database tells.
+    pub(crate) constraint: Option<String>,
+    /// Whether the connection is gone.
+    pub(crate) lost: bool,
     /// Whether the database has already rolled back the transaction in which this happened.
     pub(crate) ends_transaction: bool,
 }
@@ -75,6 +80,8 @@ impl DbError {
             message: message.into(),
             table: None,
             columns: Vec::new(),
+            constraint: None,
+            lost: false,
             ends_transaction: false,
         }
     }
@@ -100,17 +107,66 @@ impl From<DbError> for Error {
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(error) => from_sqlite(error.as_ref()),
-            sqlx::Error::PoolTimedOut => {
-                DbError::new(DbErrorKind::Busy, "no database connection was free in time")
+        let error = match error {
+            sqlx::Error::Database(error) => error,
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
+                return lost(format!("the connection to the database is lost: {error}"));
             }
-            sqlx::Error::PoolClosed => {
-                DbError::new(DbErrorKind::Internal, "the database is closed")
-            }
-            other => DbError::new(DbErrorKind::Internal, other.to_string()),
+            other => return DbError::new(DbErrorKind::Internal, other.to_string()),
+        };
+        if let Some(error) = error.try_downcast_ref::<SqliteError>() {
+            return from_sqlite(error);
+        }
+        match error.try_downcast_ref::<PgDatabaseError>() {
+            Some(error) => from_postgres(error),
+            None => DbError::new(DbErrorKind::Internal, error.to_string()),
         }
     }
+}
+
+/// The error of a connection that is gone.
+pub(super) fn lost(message: String) -> DbError {
+    DbError { lost: true, ends_transaction: true, ..DbError::new(DbErrorKind::Busy, message) }
+}
+
+/// The error of a statement that took longer than it may.
+pub(super) fn timed_out() -> DbError {
+    let message = "the statement took too long and was stopped";
+    DbError { ends_transaction: true, ..DbError::new(DbErrorKind::Timeout, message) }
+}
+
+/// Reads PostgreSQL's SQLSTATE; see appendix A of its manual.
+fn from_postgres(error: &PgDatabaseError) -> DbError {
+    let code = error.code();
+    let kind = match code {
+        "23505" => DbErrorKind::UniqueViolation,
+        // foreign_key_violation, restrict_violation
+        "23503" | "23001" => DbErrorKind::ForeignKeyViolation,
+        "23502" => DbErrorKind::NotNullViolation,
+        "23514" => DbErrorKind::CheckViolation,
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" => DbErrorKind::SerializationFailure,
+        // query_canceled
+        "57014" => return timed_out(),
+        // admin_shutdown, crash_shutdown, cannot_connect_now, idle_in_transaction_session_timeout
+        "57P01" | "57P02" | "57P03" | "25P03" => {
+            return lost(format!("the database has ended the connection: {}", error.message()));
+        }
+        // lock_not_available, too_many_connections
+        "55P03" | "53300" => DbErrorKind::Busy,
+        _ => match code.get(..2) {
+            Some("08") => return lost(error.message().to_owned()),
+            // data_exception, syntax_error_or_access_rule_violation, program_limit_exceeded
+            Some("22" | "42" | "54") => DbErrorKind::Invalid,
+            _ => DbErrorKind::Internal,
+        },
+    };
+    let mut out = DbError::new(kind, error.message());
+    out.table = error.table().map(str::to_owned);
+    out.columns = error.column().map(str::to_owned).into_iter().collect();
+    out.constraint = error.constraint().map(str::to_owned);
+    out.ends_transaction = kind == DbErrorKind::SerializationFailure;
+    out
 }
 
 /// The primary result codes of SQLite after which it may have rolled back the transaction by itself.
@@ -123,8 +179,12 @@ const ROLLED_BACK: [i32; 5] = [
 ];
 
 /// Reads SQLite's extended result code (the low byte is the primary code) and message.
-fn from_sqlite(error: &dyn DatabaseError) -> DbError {
+fn from_sqlite(error: &SqliteError) -> DbError {
+    use sqlx::error::DatabaseError as _;
     let code = error.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or(0);
+    if code & 0xff == 9 {
+        return timed_out();
+    }
     let message = error.message();
     let kind = match code {
         // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY, _ROWID
@@ -138,9 +198,8 @@ fn from_sqlite(error: &dyn DatabaseError) -> DbError {
         517 => DbErrorKind::SerializationFailure,
         _ => match code & 0xff {
             5 | 6 => DbErrorKind::Busy,
-            9 => DbErrorKind::Timeout,
-            // SQLITE_ERROR, _TOOBIG, _MISMATCH, _RANGE
-            1 | 18 | 20 | 25 => DbErrorKind::Invalid,
+            // SQLITE_ERROR, _TOOBIG, _MISMATCH, _AUTH, _RANGE
+            1 | 18 | 20 | 23 | 25 => DbErrorKind::Invalid,
             _ => DbErrorKind::Internal,
         },
     };

@@ -2,82 +2,139 @@
 //!
 //! SQLite runs with a write-ahead log: readers never wait for the writer, and the writer never for
 //! readers. All writes go through one connection, so they queue in the host rather than fail in
-//! the database.
+//! the database, and those that wait are committed together. PostgreSQL has one pool of connections.
 //!
 //! # Durability
-//! `synchronous` is NORMAL. A committed transaction survives a crash of the host (SIGKILL included).
-//! After a power failure or a crash of the operating system the database is consistent, but the
-//! last transactions before it, back to the last checkpoint of the log, may be missing.
+//! On SQLite `synchronous` is NORMAL. A committed transaction survives a crash of the host (SIGKILL
+//! included). After a power failure or a crash of the operating system the database is consistent,
+//! but the last transactions before it, back to the last checkpoint of the log, may be missing. On
+//! PostgreSQL it is what the server is set to.
 
+mod cell;
+mod cipher;
 mod decimal;
 mod dialect;
 mod error;
 pub mod plugins;
+mod pool;
+mod postgres;
 mod session;
 mod sqlite;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sea_query::Query;
 
+pub use cell::{Cell, MAX_RESULT_BYTES, Outcome, ResultColumn, Row};
+pub use cipher::{Cipher, random_secret};
 pub use decimal::{MAX_DIGITS as MAX_DECIMAL_DIGITS, normalize as normalize_decimal};
 pub use dialect::Dialect;
 pub use error::{DbError, DbErrorKind};
-pub use session::{Cell, Session, Transaction};
-pub use sqlite::{DECIMAL_COLLATION, MAX_BOUND_VALUES};
-pub use statement::Statement;
+pub use session::{Savepoint, Session};
+pub use sqlite::{DECIMAL_COLLATION, DECIMAL_SUM, MAX_BOUND_VALUES};
+pub use statement::{Fence, Statement};
+pub use transaction::{Isolation, Transaction};
 
 use crate::error::{Error, Result};
+
+/// How a database is used.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The most connections: on SQLite those that read (4 unless set), on PostgreSQL all (16).
+    pub connections: Option<usize>,
+    /// How long a statement or a transaction waits for a connection.
+    pub wait: Duration,
+    /// How long a statement may take; a call's own deadline may come before.
+    pub statement_timeout: Duration,
+    /// Encrypts what plugins keep secret.
+    pub cipher: Cipher,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions {
+            connections: None,
+            wait: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            cipher: Cipher::random(),
+        }
+    }
+}
+
+impl StoreOptions {
+    fn wait_until(&self) -> Instant {
+        Instant::now() + self.wait
+    }
+
+    fn statement_until(&self) -> Instant {
+        Instant::now() + self.statement_timeout
+    }
+}
 
 /// The open database.
 ///
 /// In memory there is one connection for everything, so a transaction there keeps even readers
 /// waiting; with a file it does not.
 pub struct Store {
-    pools: sqlite::Pools,
+    backend: Backend,
+    options: StoreOptions,
+}
+
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store")
+        write!(f, "Store({})", self.dialect().name())
     }
 }
 
 impl Store {
     /// Opens the database and applies the host's migrations. `sqlite:///path/to/file` is created if
     /// it is missing (its directory is not); `sqlite::memory:` is a new database that lives as long
-    /// as the store.
+    /// as the store; `postgres://user:password@host:port/name` must exist.
     ///
     /// # Errors
-    /// One line that says what is wrong with the URL, the directory or the file.
-    pub async fn open(url: &str) -> Result<Arc<Store>> {
+    /// One line that says what is wrong with the URL, the directory, the file or the server.
+    pub async fn open(url: &str, options: StoreOptions) -> Result<Arc<Store>> {
         let scheme = url.split(':').next().unwrap_or_default();
-        match scheme {
-            "sqlite" if url.contains(':') => {}
-            "postgres" | "postgresql" => {
-                return Err(Error::unexpected(
-                    "database URL: PostgreSQL is not supported yet by this version; use sqlite:///path/to/file",
-                ));
+        let backend = match scheme {
+            "sqlite" if url.contains(':') => {
+                let location = sqlite::Location::of_url(url).map_err(Error::unexpected)?;
+                Backend::Sqlite(sqlite::open(location, &options).await?)
             }
+            "postgres" | "postgresql" => Backend::Postgres(postgres::open(url, &options).await?),
             _ => {
                 // The URL may hold a password, so it is not repeated.
                 return Err(Error::unexpected(
-                    "database URL: expected sqlite:///path/to/file or sqlite::memory:",
+                    "database URL: expected sqlite:///path/to/file, sqlite::memory: or \
+                     postgres://user:password@host:port/name",
                 ));
             }
-        }
-        Ok(Arc::new(Store {
-            pools: sqlite::open(sqlite::Location::of_url(url).map_err(Error::unexpected)?).await?,
-        }))
+        };
+        Ok(Arc::new(Store { backend, options }))
     }
 
     /// Opens the SQLite file at `path`, as [`Store::open`] does; no character is special in it.
-    pub async fn open_file(path: &Path) -> Result<Arc<Store>> {
-        Ok(Arc::new(Store { pools: sqlite::open(sqlite::Location::of_file(path)).await? }))
+    pub async fn open_file(path: &Path, options: StoreOptions) -> Result<Arc<Store>> {
+        let sqlite = sqlite::open(sqlite::Location::of_file(path), &options).await?;
+        Ok(Arc::new(Store { backend: Backend::Sqlite(sqlite), options }))
+    }
+
+    /// What statements must be written for.
+    pub fn dialect(&self) -> Dialect {
+        match self.backend {
+            Backend::Sqlite(_) => Dialect::Sqlite,
+            Backend::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     /// A session in which every statement is a transaction by itself.
@@ -85,25 +142,45 @@ impl Store {
         Session::auto(self.clone())
     }
 
-    /// Begins a write transaction, waiting for the one writer.
+    /// Begins a write transaction, on SQLite waiting for the one writer.
     ///
     /// # Errors
-    /// `busy` when the writer does not become free in time.
-    pub async fn begin(&self) -> Result<Transaction, DbError> {
-        Transaction::begin(self).await
+    /// `busy` when no connection becomes free in time.
+    pub async fn begin(self: &Arc<Self>) -> Result<Transaction, DbError> {
+        Transaction::begin(self, Isolation::default(), None).await
+    }
+
+    /// As [`Store::begin`], isolated as asked and for somebody who has time until `deadline`.
+    ///
+    /// # Errors
+    /// `busy` when no connection becomes free in time.
+    pub async fn begin_until(
+        self: &Arc<Self>,
+        isolation: Isolation,
+        deadline: Instant,
+    ) -> Result<Transaction, DbError> {
+        Transaction::begin(self, isolation, Some(deadline)).await
     }
 
     /// Whether the database answers.
     pub async fn ping(self: &Arc<Self>) -> Result<(), DbError> {
         let one = Query::select().expr(sea_query::Expr::val(1)).to_owned();
-        self.session().fetch(Statement::read(Dialect::Sqlite, &one)).await.map(drop)
+        self.session().fetch(Statement::read(self.dialect(), &one)).await.map(drop)
     }
 
-    /// Waits for running statements and closes all connections, which also folds the write-ahead log
-    /// into the file. Later statements fail. A store that is dropped instead loses nothing; its log
-    /// is folded in at the next start.
+    /// Waits for running statements and closes all connections, which on SQLite also folds the
+    /// write-ahead log into the file. Later statements fail. A store that is dropped instead loses
+    /// nothing; its log is folded in at the next start.
     pub async fn close(&self) {
-        self.pools.readers.close().await;
-        self.pools.writer.close().await;
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => postgres.close().await,
+        }
     }
+}
+
+/// A time of day in its one spelling: milliseconds are left out when there are none; a shorter text
+/// still sorts before a longer one.
+pub(crate) fn time_text(time: jiff::civil::Time) -> String {
+    if time.millisecond() == 0 { format!("{time:.0}") } else { format!("{time:.3}") }
 }

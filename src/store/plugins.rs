@@ -144,8 +144,8 @@ pub async fn by_plugin_id(
 pub async fn list(session: &Session, filter: &PluginFilter) -> Result<Vec<PluginRecord>, DbError> {
     let query = select()
         .and_where_option(filter.plugin_id.as_ref().map(|id| Expr::col("plugin_id").eq(id)))
-        .and_where_option(filter.is_activated.map(|b| Expr::col("is_activated").eq(i64::from(b))))
-        .and_where_option(filter.is_installed.map(|b| Expr::col("is_installed").eq(i64::from(b))))
+        .and_where_option(filter.is_activated.map(|b| Expr::col("is_activated").eq(b)))
+        .and_where_option(filter.is_installed.map(|b| Expr::col("is_installed").eq(b)))
         .order_by("plugin_id", Order::Asc)
         .to_owned();
     let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
@@ -170,7 +170,7 @@ pub async fn update(
     ];
     for (column, flag) in flags {
         if let Some(flag) = flag {
-            query.value(column, i64::from(flag));
+            query.value(column, flag);
         }
     }
     if let Some(plugin_id) = changes.plugin_id {
@@ -216,9 +216,9 @@ fn read(row: Vec<Cell>) -> Result<PluginRecord, DbError> {
     Ok(PluginRecord {
         id: required(next())?,
         plugin_id: required(next())?,
-        is_activated: next().0 == Cell::Int(1),
-        is_installed: next().0 == Cell::Int(1),
-        backup: next().0 == Cell::Int(1),
+        is_activated: flag(next()),
+        is_installed: flag(next()),
+        backup: flag(next()),
         granted_permissions: parsed(next())?,
         config: parsed(next())?,
         installed_version: text(next())?,
@@ -227,6 +227,11 @@ fn read(row: Vec<Cell>) -> Result<PluginRecord, DbError> {
         created_at: required(next())?,
         updated_at: text(next())?,
     })
+}
+
+/// A boolean, which is a number on SQLite.
+fn flag((cell, _): (Cell, &str)) -> bool {
+    matches!(cell, Cell::Int(1) | Cell::Bool(true))
 }
 
 fn text((cell, column): (Cell, &str)) -> Result<Option<String>, DbError> {

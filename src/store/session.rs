@@ -2,78 +2,27 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
-use sqlx::Sqlite;
 use tokio::sync::Mutex;
 
-use super::error::{DbError, DbErrorKind};
-use super::{Dialect, Statement, Store, sqlite};
-
-/// A value as it is in the database.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    Null,
-    Int(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-/// The driver's transaction; rolls back when dropped.
-pub(super) type Begun = sqlx::Transaction<'static, Sqlite>;
-
-/// A write transaction, owned by whoever began it. It holds the one writer from its beginning on, so
-/// its owner must not wait for a write outside of it.
-///
-/// Dropped without [`Transaction::commit`] it is rolled back, even if clones of its session live on
-/// (in a Lua VM, say): they only borrow it.
-pub struct Transaction {
-    shared: Arc<Mutex<Option<Begun>>>,
-    session: Session,
-}
-
-impl Transaction {
-    pub(super) async fn begin(store: &Store) -> Result<Self, DbError> {
-        let begun = sqlite::begin(&store.pools.writer).await?;
-        let shared = Arc::new(Mutex::new(Some(begun)));
-        let session = Session { target: Target::Transaction(Arc::downgrade(&shared)) };
-        Ok(Transaction { shared, session })
-    }
-
-    /// A session inside this transaction; clones of it are too.
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// Waits for a running statement and commits. The session and all its clones are over.
-    ///
-    /// # Errors
-    /// When the database has rolled back already (on a full disk, say) or cannot commit; then nothing
-    /// of the transaction remains.
-    pub async fn commit(self) -> Result<(), DbError> {
-        let begun = self.shared.lock().await.take().ok_or_else(over)?;
-        Ok(begun.commit().await?)
-    }
-
-    /// Waits for a running statement and rolls back. Unlike dropping, it returns when that is done.
-    pub async fn rollback(self) -> Result<(), DbError> {
-        match self.shared.lock().await.take() {
-            Some(begun) => Ok(begun.rollback().await?),
-            None => Ok(()),
-        }
-    }
-}
+use super::cell::{Outcome, Row, Want};
+use super::transaction::Begun;
+use super::{Backend, Cipher, DbError, DbErrorKind, Dialect, Statement, Store, pool, postgres};
 
 /// Runs statements, each by itself or all inside a transaction. Cloning is cheap, and clones share
 /// the transaction; its statements run one after another.
 #[derive(Clone)]
 pub struct Session {
+    store: Arc<Store>,
     target: Target,
+    /// When whoever asks has no more time.
+    deadline: Option<Instant>,
 }
 
 #[derive(Clone)]
 enum Target {
-    Auto(Arc<Store>),
+    Auto,
     Transaction(Weak<Mutex<Option<Begun>>>),
 }
 
@@ -86,12 +35,36 @@ impl fmt::Debug for Session {
 impl Session {
     /// A session in which every statement is a transaction by itself.
     pub(super) fn auto(store: Arc<Store>) -> Self {
-        Session { target: Target::Auto(store) }
+        Session { store, target: Target::Auto, deadline: None }
+    }
+
+    pub(super) fn inside(
+        store: Arc<Store>,
+        transaction: Weak<Mutex<Option<Begun>>>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Session { store, target: Target::Transaction(transaction), deadline }
+    }
+
+    /// The same session for somebody who has time until `deadline`: then a statement that is still
+    /// running is stopped.
+    pub fn until(&self, deadline: Instant) -> Self {
+        Session { deadline: Some(deadline), ..self.clone() }
     }
 
     /// What statements must be written for.
     pub fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
+        self.store.dialect()
+    }
+
+    /// The database that it is a session of.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Encrypts and decrypts what plugins keep secret.
+    pub fn cipher(&self) -> &Cipher {
+        &self.store.options.cipher
     }
 
     /// Whether this session is inside a transaction.
@@ -100,56 +73,124 @@ impl Session {
     }
 
     /// Runs a statement and gives its rows.
-    pub async fn fetch(&self, statement: Statement) -> Result<Vec<Vec<Cell>>, DbError> {
-        let target = self.target.clone();
-        detached(async move {
-            match target {
-                Target::Auto(store) => {
-                    let pool =
-                        if statement.writes { &store.pools.writer } else { &store.pools.readers };
-                    let mut connection = pool.acquire().await?;
-                    sqlite::fetch(&mut connection, statement).await
-                }
-                Target::Transaction(shared) => {
-                    let shared = shared.upgrade().ok_or_else(over)?;
-                    let mut slot = shared.lock().await;
-                    let begun = slot.as_mut().ok_or_else(over)?;
-                    let result = sqlite::fetch(begun, statement).await;
-                    end_if_rolled_back(&mut slot, &result);
-                    result
-                }
-            }
-        })
-        .await
+    pub async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, DbError> {
+        Ok(self.run(statement, Want::Rows).await?.rows)
+    }
+
+    /// Runs a statement and gives its rows and what is known of their columns.
+    pub async fn query(&self, statement: Statement) -> Result<Outcome, DbError> {
+        self.run(statement, Want::Rows).await
     }
 
     /// Runs a statement and gives the number of rows it changed.
     pub async fn execute(&self, statement: Statement) -> Result<u64, DbError> {
-        let target = self.target.clone();
+        Ok(self.run(statement, Want::Count).await?.changed)
+    }
+
+    /// Gives the rows of a statement one after another, however many they are. Only inside of a
+    /// transaction, and without a deadline: it is for the host's own work.
+    ///
+    /// # Errors
+    /// Those of the database and of `each`, which end it.
+    pub async fn for_each(
+        &self,
+        statement: Statement,
+        mut each: impl FnMut(Row) -> Result<(), DbError> + Send,
+    ) -> Result<(), DbError> {
+        let shared = self.transaction()?;
+        let mut slot = shared.lock().await;
+        slot.as_mut().ok_or_else(over)?.stream(&statement, &mut each).await
+    }
+
+    /// Makes a savepoint in the transaction. Everything since then is kept with
+    /// [`Session::release`] or taken back with [`Session::roll_back_to`].
+    pub async fn savepoint(&self) -> Result<Savepoint, DbError> {
+        let shared = self.transaction()?;
         detached(async move {
-            match target {
-                Target::Auto(store) => {
-                    let mut connection = store.pools.writer.acquire().await?;
-                    sqlite::execute(&mut connection, statement).await
-                }
-                Target::Transaction(shared) => {
-                    let shared = shared.upgrade().ok_or_else(over)?;
-                    let mut slot = shared.lock().await;
-                    let begun = slot.as_mut().ok_or_else(over)?;
-                    let result = sqlite::execute(begun, statement).await;
-                    end_if_rolled_back(&mut slot, &result);
-                    result
-                }
-            }
+            let mut slot = shared.lock().await;
+            Ok(Savepoint(slot.as_mut().ok_or_else(over)?.savepoint().await?))
         })
         .await
     }
+
+    /// Keeps what was done since a savepoint.
+    pub async fn release(&self, savepoint: Savepoint) -> Result<(), DbError> {
+        let shared = self.transaction()?;
+        detached(async move {
+            shared.lock().await.as_mut().ok_or_else(over)?.release(savepoint.0).await
+        })
+        .await
+    }
+
+    /// Takes back what was done since a savepoint.
+    pub async fn roll_back_to(&self, savepoint: Savepoint) -> Result<(), DbError> {
+        let shared = self.transaction()?;
+        detached(async move {
+            shared.lock().await.as_mut().ok_or_else(over)?.roll_back_to(savepoint.0).await
+        })
+        .await
+    }
+
+    fn transaction(&self) -> Result<Arc<Mutex<Option<Begun>>>, DbError> {
+        match &self.target {
+            Target::Transaction(shared) => shared.upgrade().ok_or_else(over),
+            Target::Auto => Err(DbError::invalid("this works inside of a transaction only")),
+        }
+    }
+
+    async fn run(&self, statement: Statement, want: Want) -> Result<Outcome, DbError> {
+        let deadline = self.store.options.statement_until();
+        let deadline = self.deadline.map_or(deadline, |own| own.min(deadline));
+        if let Target::Transaction(_) = &self.target {
+            let shared = self.transaction()?;
+            return detached(async move {
+                let mut slot = shared.lock().await;
+                let outcome =
+                    slot.as_mut().ok_or_else(over)?.run(&statement, want, deadline).await;
+                // After a full disk and the like the database has rolled back by itself; a further
+                // statement would run outside of any transaction. So the session ends here.
+                if outcome.as_ref().is_err_and(|error| error.ends_transaction) {
+                    *slot = None;
+                }
+                outcome
+            })
+            .await;
+        }
+        match &self.store.backend {
+            Backend::Sqlite(sqlite) if statement.writes => {
+                sqlite.queue.run(statement, want, deadline).await
+            }
+            Backend::Sqlite(_) => {
+                let store = Arc::clone(&self.store);
+                detached(async move {
+                    let Backend::Sqlite(sqlite) = &store.backend else { return Err(over()) };
+                    let until = store.options.wait_until().min(deadline);
+                    let mut connection = pool::get(&sqlite.readers, until).await?;
+                    connection.run(&statement, want, deadline).await
+                })
+                .await
+            }
+            Backend::Postgres(_) => {
+                let store = Arc::clone(&self.store);
+                detached(async move {
+                    let Backend::Postgres(postgres) = &store.backend else { return Err(over()) };
+                    let until = store.options.wait_until().min(deadline);
+                    postgres::run(postgres, &statement, want, until, deadline).await
+                })
+                .await
+            }
+        }
+    }
 }
+
+/// A point in a transaction to which it can return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Savepoint(u32);
 
 /// Runs to its end whatever becomes of the caller. A script that was killed while it waited in a
 /// coroutine of its own leaves that wait behind in its VM, neither polled nor dropped, and a
 /// connection must not stay there with it.
-async fn detached<T: Send + 'static>(
+pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, DbError>> + Send + 'static,
 ) -> Result<T, DbError> {
     match tokio::spawn(work).await {
@@ -158,14 +199,6 @@ async fn detached<T: Send + 'static>(
     }
 }
 
-/// After a full disk and the like SQLite has rolled back by itself; a further statement would then
-/// run outside of any transaction. So the session ends here.
-fn end_if_rolled_back<T>(slot: &mut Option<Begun>, result: &Result<T, DbError>) {
-    if result.as_ref().is_err_and(|e| e.ends_transaction) {
-        *slot = None;
-    }
-}
-
-fn over() -> DbError {
+pub(super) fn over() -> DbError {
     DbError::new(DbErrorKind::Invalid, "the transaction is over")
 }

@@ -14,10 +14,31 @@ pub struct Statement {
     pub(super) sql: Arc<str>,
     pub(super) values: Vec<sea_query::Value>,
     pub(super) writes: bool,
+    pub(super) changes_tables: bool,
     /// Whether the connection keeps the prepared statement for the next time.
     pub(super) kept: bool,
     /// Whether SQLite looks away from foreign keys while it runs.
     pub(super) without_foreign_keys: bool,
+    /// The most rows that it may give; more are an error.
+    pub(super) max_rows: Option<usize>,
+    /// What the database itself lets it reach.
+    pub(super) fence: Option<Arc<Fence>>,
+    /// The text between the values, where the database is to say what types they have.
+    pub(super) pieces: Option<Arc<[String]>>,
+}
+
+/// What a plugin's own SQL may reach, enforced by the database: on SQLite by the authorizer of the
+/// connection, on PostgreSQL by the rights of a role.
+#[derive(Debug, Clone, Default)]
+pub struct Fence {
+    /// The role that PostgreSQL runs it as.
+    pub role: String,
+    /// The names in the database of the tables that SQLite lets it read and write.
+    pub tables: Vec<String>,
+    /// Names that a statement gives to its own subqueries.
+    pub subqueries: Vec<String>,
+    /// Whether SQLite lets it call a function.
+    pub functions: Option<fn(&str) -> bool>,
 }
 
 impl Statement {
@@ -44,20 +65,45 @@ impl Statement {
     }
 
     /// A statement that changes tables, for what sea-query cannot say. Every name in `sql` must be
-    /// one that [`names`](crate::extension::database) has checked: there are no values to bind.
+    /// one that `extension::database` has checked: there are no values to bind.
     pub fn schema_text(sql: impl Into<String>) -> Self {
-        Statement { writes: true, kept: false, ..Statement::of(sql.into()) }
+        Statement { writes: true, changes_tables: true, kept: false, ..Statement::of(sql.into()) }
     }
 
-    /// A statement that was written elsewhere and checked. It is not kept by the connection.
-    pub fn checked(sql: String, values: Vec<sea_query::Value>, writes: bool) -> Self {
-        Statement { values, writes, kept: false, ..Statement::of(sql) }
+    /// A statement that a plugin has written, checked and taken apart at its values, behind a fence.
+    /// It is not kept by the connection.
+    pub fn fenced(
+        dialect: Dialect,
+        pieces: Vec<String>,
+        values: Vec<sea_query::Value>,
+        writes: bool,
+        fence: Arc<Fence>,
+    ) -> Self {
+        let sql = joined(&pieces, |number| match dialect {
+            Dialect::Sqlite => format!("?{number}"),
+            Dialect::Postgres => format!("${number}"),
+        });
+        let pieces = (dialect == Dialect::Postgres).then(|| pieces.into());
+        let fence = Some(fence);
+        Statement { values, writes, kept: false, fence, pieces, ..Statement::of(sql) }
+    }
+
+    /// Refuses to give more than this number of rows.
+    pub fn at_most(mut self, rows: usize) -> Self {
+        self.max_rows = Some(rows);
+        self
     }
 
     /// Lets SQLite look away from foreign keys while it runs, so that a table that others refer to
     /// can be replaced. PostgreSQL never does.
     pub fn without_foreign_keys(mut self) -> Self {
         self.without_foreign_keys = true;
+        self
+    }
+
+    /// Takes a statement that reads for one that writes: it locks the rows that it gives.
+    pub fn locking(mut self) -> Self {
+        self.writes = true;
         self
     }
 
@@ -71,8 +117,24 @@ impl Statement {
             sql: sql.into(),
             values: Vec::new(),
             writes: false,
+            changes_tables: false,
             kept: true,
             without_foreign_keys: false,
+            max_rows: None,
+            fence: None,
+            pieces: None,
         }
     }
+}
+
+/// The pieces with a placeholder between them; `placeholder` gets its number, from 1.
+pub(super) fn joined(pieces: &[String], placeholder: impl Fn(usize) -> String) -> String {
+    let mut sql = String::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        if i > 0 {
+            sql.push_str(&placeholder(i));
+        }
+        sql.push_str(piece);
+    }
+    sql
 }

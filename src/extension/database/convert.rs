@@ -22,7 +22,9 @@ use jiff::civil;
 use sea_query::Value as Sql;
 
 use super::model::{Column, ColumnType};
-use crate::store::{Cell, DbError, DbErrorKind, MAX_DECIMAL_DIGITS, normalize_decimal};
+use crate::store::{
+    Cell, DbError, DbErrorKind, MAX_DECIMAL_DIGITS, normalize_decimal, time_text,
+};
 use crate::value::{MAX_SAFE_INTEGER, Value};
 
 /// How deep JSON may be nested. The parser that reads it back gives up at 128.
@@ -254,11 +256,6 @@ fn time(value: &Value) -> Result<String, &'static str> {
         && text.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.');
     let time: civil::Time = text.parse().map_err(|_| EXPECTED)?;
     if plain { Ok(time_text(time)) } else { Err(EXPECTED) }
-}
-
-/// Milliseconds are left out when there are none; a shorter text still sorts before a longer one.
-fn time_text(time: civil::Time) -> String {
-    if time.millisecond() == 0 { format!("{time:.0}") } else { format!("{time:.3}") }
 }
 
 fn uuid(value: &Value) -> Result<String, &'static str> {
