@@ -32,9 +32,8 @@ pub fn register(registry: &mut UserDataRegistry<Ctx>) {
         let payload = bridge::from_lua(&payload)
             .map_err(|error| Failure::misuse(format!("ctx:emit: the payload: {error}")))?;
         let event = Event { name: name.into(), payload, depth: call.depth };
-        match &call.held_events {
-            Some(held) => held.lock().push(event),
-            None => call.generation.services.events.emit(event),
+        if let Some(event) = call.work.hold(event) {
+            call.generation.services.events.emit(event);
         }
         Ok(())
     });

@@ -11,6 +11,7 @@ mod logger;
 mod plugin;
 mod request;
 mod user;
+mod work;
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -23,6 +24,7 @@ use crate::nearest::nearest;
 use crate::plugin::generation::Generation;
 use crate::request::RequestContext;
 use crate::store::Session;
+pub use work::Work;
 
 /// One thing a plugin may use.
 struct Capability {
@@ -62,22 +64,19 @@ pub struct CallContext {
     pub deadline: Instant,
     /// How many hooks led to this call.
     pub depth: u32,
-    /// What the call's database statements run in.
-    pub session: Session,
-    /// Events raised inside a transaction, until it commits.
-    pub held_events: Option<Arc<Mutex<Vec<Event>>>>,
+    /// What the call's database statements run in, and the events that wait for its transactions.
+    pub work: Work,
 }
 
 impl CallContext {
     /// A call that no request has led to.
     pub fn of(generation: &Arc<Generation>, deadline: Instant) -> Self {
         CallContext {
-            session: generation.services.store.session(),
+            work: Work::new(generation.services.store.session().until(deadline)),
             generation: Arc::clone(generation),
             request: None,
             deadline,
             depth: 0,
-            held_events: None,
         }
     }
 
@@ -90,8 +89,7 @@ impl CallContext {
     /// Runs the call's statements in a transaction and holds back its events. Whoever commits the
     /// transaction emits them.
     pub fn in_transaction(mut self, session: &Session, events: &Arc<Mutex<Vec<Event>>>) -> Self {
-        self.session = session.clone();
-        self.held_events = Some(Arc::clone(events));
+        self.work = Work::inside(session.until(self.deadline), Arc::clone(events));
         self
     }
 }

@@ -140,6 +140,20 @@ pub const GLOBALS: &[(&str, &[&str])] = &[
     ("xpcall", &[]),
 ];
 
+/// Where the prelude's `bracket` is kept.
+const BRACKET: &str = "moondock.bracket";
+
+/// A Lua function `(self, body, options)` that calls `body` with what `open(self, body, options,
+/// attempt)` gives, and then `close(token, ok, error)`, which says whether to do it all once more. It
+/// gives and raises what `body` does. All of it happens in the caller's coroutine, so that `body` may
+/// wait, and errors stay the values that they are.
+///
+/// # Errors
+/// Only when the VM has no memory for it.
+pub fn bracket(lua: &Lua, open: Function, close: Function) -> mlua::Result<Function> {
+    lua.named_registry_value::<Function>(BRACKET)?.call((open, close))
+}
+
 /// Makes a fresh VM safe for other people's code and returns the function that imports a module by
 /// its key. `log` receives what scripts `print`.
 ///
@@ -164,8 +178,9 @@ pub fn install(lua: &Lua, modules: Arc<Modules>, log: Function) -> mlua::Result<
     let compiler = Compiler::new().set_debug_level(0);
     let bounds = lua.load(include_str!("bounds.luau")).set_compiler(compiler);
     bounds.set_name("=@host/bounds").call::<()>(&host)?;
-    let import: Function =
+    let (import, bracket): (Function, Function) =
         lua.load(include_str!("prelude.luau")).set_name("=@host/prelude").call(host)?;
+    lua.set_named_registry_value(BRACKET, bracket)?;
     install_fields(lua)?;
     let seed: Function = globals.get::<Table>("math")?.get("randomseed")?;
     seed.call::<()>(uuid::Uuid::new_v4().as_fields().0)?;

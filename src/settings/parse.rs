@@ -132,11 +132,7 @@ fn secret_key(key: &str, found: &Found) -> Result<Secret, SettingsError> {
     Ok(Secret::new(found.text.as_str()))
 }
 
-fn millis(
-    key: &str,
-    found: &Found,
-    range: RangeInclusive<u64>,
-) -> Result<Duration, SettingsError> {
+fn millis(key: &str, found: &Found, range: RangeInclusive<u64>) -> Result<Duration, SettingsError> {
     Ok(Duration::from_millis(number(key, found, range)?))
 }
 

@@ -22,6 +22,8 @@ mod session;
 mod sqlite;
 mod statement;
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 mod transaction;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use super::cell::{Outcome, Row, Want};
-use super::transaction::Begun;
+use super::transaction::{Begun, Isolation, Transaction};
 use super::{Backend, Cipher, DbError, DbErrorKind, Dialect, Statement, Store, pool, postgres};
 
 /// Runs statements, each by itself or all inside a transaction. Cloning is cheap, and clones share
@@ -70,6 +70,17 @@ impl Session {
     /// Whether this session is inside a transaction.
     pub fn is_transaction(&self) -> bool {
         matches!(self.target, Target::Transaction(_))
+    }
+
+    /// Begins a transaction of its own, for as long as this session has time.
+    ///
+    /// # Errors
+    /// `invalid` inside of a transaction; `busy` when no connection becomes free in time.
+    pub async fn begin(&self) -> Result<Transaction, DbError> {
+        if self.is_transaction() {
+            return Err(DbError::invalid("a transaction has begun already"));
+        }
+        Transaction::begin(&self.store, Isolation::default(), self.deadline).await
     }
 
     /// Runs a statement and gives its rows.
@@ -145,8 +156,7 @@ impl Session {
             let shared = self.transaction()?;
             return detached(async move {
                 let mut slot = shared.lock().await;
-                let outcome =
-                    slot.as_mut().ok_or_else(over)?.run(&statement, want, deadline).await;
+                let outcome = slot.as_mut().ok_or_else(over)?.run(&statement, want, deadline).await;
                 // After a full disk and the like the database has rolled back by itself; a further
                 // statement would run outside of any transaction. So the session ends here.
                 if outcome.as_ref().is_err_and(|error| error.ends_transaction) {

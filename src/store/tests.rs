@@ -1,22 +1,22 @@
 use std::sync::Arc;
 
+use rstest::rstest;
+
 use super::plugins::{self, OwnedTables, PluginChanges, PluginFilter, RecordedError};
-use super::{DbError, DbErrorKind, Store};
+use super::testing::{On, TestDatabase};
+use super::{Backend, DbError, DbErrorKind, Store, StoreOptions};
 use crate::error::{Phase, Problem};
 use crate::value::Value;
 
-fn url(directory: &tempfile::TempDir) -> String {
-    format!("sqlite://{}", directory.path().join("test.db").display())
-}
-
 async fn memory() -> Arc<Store> {
-    Store::open("sqlite::memory:").await.unwrap()
+    Store::open("sqlite::memory:", StoreOptions::default()).await.unwrap()
 }
 
+#[rstest]
 #[tokio::test]
-async fn records_survive_a_restart() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&url(&directory)).await.unwrap();
+async fn records_survive_a_restart(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     store.ping().await.unwrap();
     let record = plugins::insert(&store.session(), "polls").await.unwrap();
     assert_eq!((record.is_installed, record.updated_at.clone()), (false, None));
@@ -41,7 +41,7 @@ async fn records_survive_a_restart() {
         DbErrorKind::Internal
     );
 
-    let store = Store::open(&url(&directory)).await.unwrap();
+    let store = database.open().await;
     let read = plugins::by_plugin_id(&store.session(), "polls").await.unwrap().unwrap();
     assert_eq!(read, updated);
     let cleared =
@@ -52,9 +52,11 @@ async fn records_survive_a_restart() {
     assert!(!plugins::delete(&store.session(), &record.id).await.unwrap());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_plugin_has_one_record_and_filters_find_it() {
-    let store = memory().await;
+async fn a_plugin_has_one_record_and_filters_find_it(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let session = store.session();
     let b = plugins::insert(&session, "b").await.unwrap();
     plugins::insert(&session, "a").await.unwrap();
@@ -79,9 +81,11 @@ async fn a_plugin_has_one_record_and_filters_find_it() {
     assert!(plugins::update(&session, "nobody", PluginChanges::default()).await.unwrap().is_none());
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_json_cannot_hold_is_refused() {
-    let store = memory().await;
+async fn what_json_cannot_hold_is_refused(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let record = plugins::insert(&store.session(), "a").await.unwrap();
     let changes =
         PluginChanges { config: Some(Some(Value::Float(f64::NAN))), ..PluginChanges::default() };
@@ -89,10 +93,13 @@ async fn what_json_cannot_hold_is_refused() {
     assert_eq!(error.kind, DbErrorKind::Invalid);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&url(&directory)).await.unwrap();
+async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let tx = store.begin().await.unwrap();
     plugins::insert(tx.session(), "a").await.unwrap();
     assert!(plugins::by_plugin_id(tx.session(), "a").await.unwrap().is_some());
@@ -102,9 +109,13 @@ async fn a_dropped_transaction_leaves_nothing_and_frees_the_writer() {
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_none());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_finished_transaction_takes_no_more_statements() {
-    let store = memory().await;
+async fn a_finished_transaction_takes_no_more_statements(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let tx = store.begin().await.unwrap();
     let clone = tx.session().clone();
     plugins::insert(&clone, "a").await.unwrap();
@@ -115,7 +126,7 @@ async fn a_finished_transaction_takes_no_more_statements() {
 
     let tx = store.begin().await.unwrap();
     plugins::insert(tx.session(), "c").await.unwrap();
-    tx.rollback().await.unwrap();
+    tx.rollback().await;
     assert!(plugins::by_plugin_id(&store.session(), "c").await.unwrap().is_none());
 
     // A forgotten session does not keep the writer.
@@ -127,9 +138,13 @@ async fn a_finished_transaction_takes_no_more_statements() {
     assert!(over(plugins::insert(&forgotten, "d").await.unwrap_err()));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_failed_statement_leaves_the_transaction_usable() {
-    let store = memory().await;
+async fn a_failed_statement_leaves_the_transaction_usable(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let tx = store.begin().await.unwrap();
     plugins::insert(tx.session(), "a").await.unwrap();
     plugins::insert(tx.session(), "a").await.unwrap_err();
@@ -139,10 +154,11 @@ async fn a_failed_statement_leaves_the_transaction_usable() {
     assert_eq!(all.len(), 2);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn many_writers_queue_instead_of_failing() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&url(&directory)).await.unwrap();
+async fn many_writers_queue_instead_of_failing(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let tasks = (0..50).map(|i| {
         let session = store.session();
         tokio::spawn(async move { plugins::insert(&session, &format!("p{i}")).await })
@@ -160,7 +176,8 @@ async fn an_unusable_url_is_one_clear_line() {
     let in_nowhere = format!("sqlite://{}/nowhere/test.db", directory.path().display());
     let is_directory = format!("sqlite://{}", directory.path().display());
     for (url, expected) in [
-        ("postgres://user:secret@host/db", "PostgreSQL is not supported yet by this version"),
+        ("postgres://user:secret@127.0.0.1:1/db", "database db on 127.0.0.1:1: cannot connect"),
+        ("postgres://user:secret@:x/db", "expected postgres://"),
         ("mysql://user:secret@host/db", "expected sqlite:"),
         ("", "expected sqlite:"),
         ("sqlite", "expected sqlite:"),
@@ -169,14 +186,17 @@ async fn an_unusable_url_is_one_clear_line() {
         (in_nowhere.as_str(), "cannot use the directory"),
         (is_directory.as_str(), "is a directory"),
     ] {
-        let message = Store::open(url).await.err().unwrap().message;
+        let message = Store::open(url, StoreOptions::default()).await.err().unwrap().message;
         assert!(message.contains(expected), "{url}: {message}");
         assert!(!message.contains('\n') && !message.contains("secret"), "{message}");
     }
     let text = directory.path().join("text.db");
     std::fs::write(&text, "this is not a database, but it is long enough to look like one")
         .unwrap();
-    let error = Store::open(&format!("sqlite://{}", text.display())).await.err().unwrap();
+    let error = Store::open(&format!("sqlite://{}", text.display()), StoreOptions::default())
+        .await
+        .err()
+        .unwrap();
     assert!(error.message.contains("not a database"), "{error}");
 }
 
@@ -184,20 +204,23 @@ async fn an_unusable_url_is_one_clear_line() {
 async fn a_file_may_have_any_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("100% #1?mode=memory 'é'.db");
-    let store = Store::open_file(&path).await.unwrap();
+    let store = Store::open_file(&path, StoreOptions::default()).await.unwrap();
     plugins::insert(&store.session(), "a").await.unwrap();
     store.close().await;
     assert!(path.metadata().unwrap().len() > 0);
-    let store = Store::open_file(&path).await.unwrap();
+    let store = Store::open_file(&path, StoreOptions::default()).await.unwrap();
     assert!(plugins::by_plugin_id(&store.session(), "a").await.unwrap().is_some());
 }
 
 /// A call that runs into its deadline is dropped wherever it waits: for the writer, in BEGIN, in a
 /// statement, in COMMIT. The writer must come out of it usable and outside of any transaction.
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_cancelled_anywhere_leave_no_open_transaction() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&url(&directory)).await.unwrap();
+async fn calls_cancelled_anywhere_leave_no_open_transaction(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
     let tasks = (0..400_u64).map(|i| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -219,7 +242,7 @@ async fn calls_cancelled_anywhere_leave_no_open_transaction() {
     }
     plugins::insert(&store.session(), "after").await.unwrap();
     // A second process, as it were, sees only what is committed.
-    let other = Store::open(&url(&directory)).await.unwrap();
+    let other = database.open().await;
     assert!(plugins::by_plugin_id(&other.session(), "after").await.unwrap().is_some());
     let all = plugins::list(&other.session(), &PluginFilter::default()).await.unwrap();
     let count = |letter: &str| all.iter().filter(|r| r.plugin_id.starts_with(letter)).count();
@@ -230,10 +253,12 @@ async fn calls_cancelled_anywhere_leave_no_open_transaction() {
 /// SQLite itself rolls back on a full disk. The session must notice, and the writer must stay usable.
 #[tokio::test]
 async fn a_full_disk_ends_the_transaction_and_nothing_else() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&url(&directory)).await.unwrap();
-    let full = "PRAGMA max_page_count = 20";
-    sqlx::query(full).execute(&store.pools.writer).await.unwrap();
+    let database = TestDatabase::new(On::Sqlite).await;
+    let store = database.open().await;
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("SQLite") };
+    let mut writer = sqlite.writer.get().await.unwrap();
+    writer.command("PRAGMA max_page_count = 20").await.unwrap();
+    drop(writer);
     let tx = store.begin().await.unwrap();
     let record = plugins::insert(tx.session(), "first").await.unwrap();
     let long = PluginChanges {

@@ -7,7 +7,7 @@ use deadpool::managed::Object;
 use tokio::sync::Mutex;
 
 use super::cell::{Outcome, Row, Want};
-use super::session::{Session, over};
+use super::session::{Session, detached, over};
 use super::{Backend, DbError, Statement, Store, pool, postgres, sqlite};
 
 /// How far a transaction is kept apart from others that run at the same time. SQLite has one writer
@@ -64,29 +64,9 @@ impl Transaction {
     ) -> Result<Self, DbError> {
         let until = store.options.wait_until();
         let until = deadline.map_or(until, |deadline| deadline.min(until));
-        let begun = match &store.backend {
-            Backend::Sqlite(sqlite) => {
-                let mut connection = pool::get(&sqlite.writer, until).await?;
-                // IMMEDIATE takes the write lock now: a transaction that reads first and writes
-                // later could otherwise fail in the middle because another process wrote in between.
-                connection.command("BEGIN IMMEDIATE").await?;
-                Begun::new(Lease::Sqlite(connection))
-            }
-            Backend::Postgres(postgres) => {
-                let mut connection = pool::get(&postgres.pool, until).await?;
-                if let Err(error) = connection.command(isolation.begin()).await {
-                    // The server may have gone away while the connection was idle; nothing has
-                    // happened yet, so another connection does as well.
-                    if !error.lost {
-                        return Err(error);
-                    }
-                    drop(connection);
-                    connection = pool::get(&postgres.pool, until).await?;
-                    connection.command(isolation.begin()).await?;
-                }
-                Begun::new(Lease::Postgres(connection, Arc::clone(&postgres.epoch)))
-            }
-        };
+        // To its end, whatever becomes of the caller: what has begun knows how to end.
+        let opening = Arc::clone(store);
+        let begun = detached(async move { Begun::open(&opening, isolation, until).await }).await?;
         let shared = Arc::new(Mutex::new(Some(begun)));
         let session = Session::inside(Arc::clone(store), Arc::downgrade(&shared), deadline);
         Ok(Transaction { shared, session })
@@ -103,15 +83,22 @@ impl Transaction {
     /// When the database has rolled back already (on a full disk, say) or cannot commit; then nothing
     /// of the transaction remains.
     pub async fn commit(self) -> Result<(), DbError> {
-        let begun = self.shared.lock().await.take().ok_or_else(over)?;
         // To its end, whatever becomes of the caller: half a commit is none.
-        super::session::detached(begun.commit()).await
+        let shared = Arc::clone(&self.shared);
+        detached(async move { shared.lock().await.take().ok_or_else(over)?.commit().await }).await
     }
 
     /// Waits for a running statement and rolls back. Unlike dropping, it returns when that is done.
     pub async fn rollback(self) {
-        if let Some(mut begun) = self.shared.lock().await.take() {
-            begun.roll_back().await;
+        let shared = Arc::clone(&self.shared);
+        let ended = detached(async move {
+            if let Some(mut begun) = shared.lock().await.take() {
+                begun.roll_back().await;
+            }
+            Ok(())
+        });
+        if let Err(error) = ended.await {
+            tracing::error!("a transaction could not be rolled back: {error}");
         }
     }
 }
@@ -132,11 +119,48 @@ pub(super) struct Begun {
     savepoints: u32,
     /// Whether tables were changed.
     changes_tables: bool,
+    /// Whether a task was asked to roll back.
+    abandoned: bool,
 }
 
 impl Begun {
+    async fn open(store: &Store, isolation: Isolation, until: Instant) -> Result<Self, DbError> {
+        match &store.backend {
+            Backend::Sqlite(sqlite) => {
+                let connection = pool::get(&sqlite.writer, until).await?;
+                let mut begun = Begun::new(Lease::Sqlite(connection));
+                // IMMEDIATE takes the write lock now: a transaction that reads first and writes
+                // later could otherwise fail in the middle because another process wrote in between.
+                begun.command("BEGIN IMMEDIATE").await?;
+                Ok(begun)
+            }
+            Backend::Postgres(postgres) => {
+                let epoch = &postgres.epoch;
+                let connection = pool::get(&postgres.pool, until).await?;
+                let mut begun = Begun::new(Lease::Postgres(connection, Arc::clone(epoch)));
+                match begun.command(isolation.begin()).await {
+                    Ok(()) => return Ok(begun),
+                    // The server may have gone away while the connection was idle; nothing has
+                    // happened yet, so another connection does as well.
+                    Err(error) if error.lost => {}
+                    Err(error) => return Err(error),
+                }
+                let connection = pool::get(&postgres.pool, until).await?;
+                let mut begun = Begun::new(Lease::Postgres(connection, Arc::clone(epoch)));
+                begun.command(isolation.begin()).await?;
+                Ok(begun)
+            }
+        }
+    }
+
     fn new(lease: Lease) -> Self {
-        Begun { lease: Some(lease), guarded: false, savepoints: 0, changes_tables: false }
+        Begun {
+            lease: Some(lease),
+            guarded: false,
+            savepoints: 0,
+            changes_tables: false,
+            abandoned: false,
+        }
     }
 
     pub async fn run(
@@ -180,9 +204,8 @@ impl Begun {
 
     /// Takes back what was done since a savepoint.
     pub async fn roll_back_to(&mut self, number: u32) -> Result<(), DbError> {
-        let sql = format!(
-            "ROLLBACK TO SAVEPOINT moondock_{number}; RELEASE SAVEPOINT moondock_{number}"
-        );
+        let sql =
+            format!("ROLLBACK TO SAVEPOINT moondock_{number}; RELEASE SAVEPOINT moondock_{number}");
         self.command(&sql).await
     }
 
@@ -230,13 +253,15 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        // A runtime that shuts down drops the task without running it, which comes back here.
+        if let (Ok(runtime), false) = (tokio::runtime::Handle::try_current(), self.abandoned) {
             let mut begun = Begun::new(lease);
+            begun.abandoned = true;
             runtime.spawn(async move { begun.roll_back().await });
             return;
         }
-        // Without a runtime nothing can be said to the database any more: the connection ends, and
-        // with it the transaction.
+        // Nothing can be said to the database any more: the connection ends, and with it the
+        // transaction.
         match lease {
             Lease::Sqlite(connection) => drop(Object::take(connection)),
             Lease::Postgres(connection, _) => drop(Object::take(connection)),

@@ -14,16 +14,17 @@
 //! | json | anything that JSON can hold | the same |
 //! | uuid | a UUID in any usual spelling | lower-case with hyphens |
 //! | blob | strings of any bytes | bytes |
+//! | secret | as text | string |
 //!
 //! Years are 1 to 9999, so that the order of the texts is the order in time.
 
 use jiff::Timestamp;
 use jiff::civil;
-use sea_query::Value as Sql;
+use sea_query::{Expr, ExprTrait as _, Value as Sql};
 
 use super::model::{Column, ColumnType};
 use crate::store::{
-    Cell, DbError, DbErrorKind, MAX_DECIMAL_DIGITS, normalize_decimal, time_text,
+    Cell, Cipher, DbError, DbErrorKind, Dialect, MAX_DECIMAL_DIGITS, normalize_decimal, time_text,
 };
 use crate::value::{MAX_SAFE_INTEGER, Value};
 
@@ -50,7 +51,7 @@ pub(super) fn to_sql(table: &str, column: &Column, value: &Value) -> Result<Sql,
         }
         ColumnType::Real | ColumnType::DoublePrecision => real(value).map(Sql::from),
         ColumnType::Decimal => decimal(value).map(Sql::from),
-        ColumnType::Boolean => value.as_bool().map(|b| Sql::from(i64::from(b))).ok_or("a boolean"),
+        ColumnType::Boolean => value.as_bool().map(Sql::from).ok_or("a boolean"),
         ColumnType::Timestamp => timestamp(value).map(Sql::from),
         ColumnType::Date => date(value).map(Sql::from),
         ColumnType::Time => time(value).map(Sql::from),
@@ -74,25 +75,66 @@ pub(super) fn to_sql(table: &str, column: &Column, value: &Value) -> Result<Sql,
     converted.map_err(|expected| wrong(table, column, expected, value))
 }
 
-/// The value that was read from `column`.
+/// A value of `column` as a part of a statement. What is a text here has a type of its own in
+/// PostgreSQL, and is cast to it.
+pub(super) fn bound(dialect: Dialect, column: &Column, value: Sql) -> Expr {
+    let value = Expr::val(value);
+    match (dialect, postgres_type(column)) {
+        (Dialect::Postgres, Some(ty)) => value.cast_as(ty.to_owned()),
+        _ => value,
+    }
+}
+
+/// The type to which a text must be cast to be a value of the column in PostgreSQL.
+fn postgres_type(column: &Column) -> Option<&str> {
+    Some(match &column.ty {
+        ColumnType::Decimal => "numeric",
+        ColumnType::Timestamp => "timestamptz",
+        ColumnType::Date => "date",
+        ColumnType::Time => "time",
+        ColumnType::Json => "json",
+        ColumnType::Uuid => "uuid",
+        ColumnType::Enum(_) => &column.enum_type,
+        _ => return None,
+    })
+}
+
+/// The value that was read from `column`; `owner` is the plugin, for whom secrets were encrypted.
 ///
 /// # Errors
 /// `internal` when something else than this host wrote it.
-pub(super) fn from_sql(table: &str, column: &Column, cell: Cell) -> Result<Value, DbError> {
+pub(super) fn from_sql(
+    cipher: &Cipher,
+    owner: &str,
+    table: &str,
+    column: &Column,
+    cell: Cell,
+) -> Result<Value, DbError> {
     Ok(match (&column.ty, cell) {
         (_, Cell::Null) => Value::Null,
+        (ColumnType::Boolean, Cell::Bool(b)) => Value::Bool(b),
+        (ColumnType::Secret, Cell::Text(sealed)) => match cipher.open(owner, &sealed) {
+            Some(text) => Value::String(text),
+            None => {
+                let message = format!(
+                    "{table}.{}: the secret was encrypted with another key, or was changed",
+                    column.name
+                );
+                return Err(DbError::new(DbErrorKind::Internal, message));
+            }
+        },
         (ColumnType::Boolean, Cell::Int(i @ (0 | 1))) => Value::Bool(i == 1),
         (ColumnType::Integer | ColumnType::Serial, Cell::Int(i)) => Value::Int(i),
         (ColumnType::BigInt | ColumnType::BigSerial, Cell::Int(i)) => big_integer(i),
         (ColumnType::Real | ColumnType::DoublePrecision, Cell::Real(f)) => Value::Float(f),
         (ColumnType::Blob, Cell::Blob(bytes)) => Value::Bytes(bytes),
-        (ColumnType::Json, Cell::Text(json)) => serde_json::from_str(&json).map_err(|e| {
-            let message = format!("{table}.{}: unreadable JSON: {e}", column.name);
-            DbError::new(DbErrorKind::Internal, message)
-        })?,
+        (ColumnType::Json, Cell::Text(json) | Cell::Json(json)) => serde_json::from_str(&json)
+            .map_err(|e| {
+                let message = format!("{table}.{}: unreadable JSON: {e}", column.name);
+                DbError::new(DbErrorKind::Internal, message)
+            })?,
         (
             ColumnType::Text
-            | ColumnType::Secret
             | ColumnType::Enum(_)
             | ColumnType::Decimal
             | ColumnType::Timestamp
@@ -129,13 +171,12 @@ pub(super) fn now(ty: &ColumnType) -> Sql {
     })
 }
 
-fn null(ty: &ColumnType) -> Sql {
+pub(super) fn null(ty: &ColumnType) -> Sql {
     match ty {
-        ColumnType::Integer
-        | ColumnType::Serial
-        | ColumnType::BigInt
-        | ColumnType::BigSerial
-        | ColumnType::Boolean => Sql::BigInt(None),
+        ColumnType::Integer | ColumnType::Serial | ColumnType::BigInt | ColumnType::BigSerial => {
+            Sql::BigInt(None)
+        }
+        ColumnType::Boolean => Sql::Bool(None),
         ColumnType::Real | ColumnType::DoublePrecision => Sql::Double(None),
         ColumnType::Blob => Sql::Bytes(None),
         _ => Sql::String(None),
@@ -294,11 +335,12 @@ mod tests {
         let cell = match sql {
             Sql::String(Some(s)) => Cell::Text(s),
             Sql::BigInt(Some(i)) => Cell::Int(i),
+            Sql::Bool(Some(b)) => Cell::Bool(b),
             Sql::Double(Some(f)) => Cell::Real(f),
             Sql::Bytes(Some(b)) => Cell::Blob(b),
             _ => Cell::Null,
         };
-        from_sql("t", &column, cell).map_err(|e| e.message)
+        from_sql(&Cipher::random(), "p", "t", &column, cell).map_err(|e| e.message)
     }
 
     #[test]

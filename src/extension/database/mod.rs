@@ -10,12 +10,13 @@ pub mod ddl;
 pub mod declare;
 mod drift;
 mod errors;
+mod insert;
 mod model;
 mod names;
-mod pattern;
 mod point;
 mod query;
 mod references;
+mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use model::{
     Column, ColumnDef, ColumnType, Default, Enum, EnumDef, ForeignKey, Index, IndexDef, OnDelete,
     Place, RelationDef, Table, TableDef, TableSet,
 };
+pub(crate) use names::hint;
 pub use point::Database;
-pub use query::{MAX_CONDITIONS, MAX_ROWS, Query};
+pub use query::{Aggregate, MAX_CONDITIONS, MAX_ROWS, Page, Query};
 pub use tables::Tables;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use sea_query::{Expr, Value as Sql};
-use uuid::Uuid;
-
-use super::convert;
 use super::errors::Doing;
-use super::model::{Default, Table, TableSet};
+use super::insert::{self, Conflict};
+use super::model::{Table, TableSet};
 use super::names::{hint, quoted};
-use super::query::{Query, column_of, read_row};
-use crate::store::{DbError, DbErrorKind, Dialect, Session, Statement};
-use crate::value::{Map, Value};
+use super::query::{Query, column_of, matching};
+use super::rows::{read_row, required, stored};
+use crate::store::{DbError, DbErrorKind, Row, Session, Statement};
+use crate::value::Map;
 
 /// Reads and writes the rows of a plugin's own tables. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -38,16 +36,55 @@ impl Tables {
     /// NULL.
     pub async fn insert(&self, session: &Session, table: &str, row: &Map) -> Result<Map, DbError> {
         let table = &self.set.tables[self.table(table)?];
-        let statement = insert(table, row)?;
-        let columns: Vec<usize> = (0..table.columns.len()).collect();
-        let rows = session
-            .fetch(statement)
-            .await
-            .map_err(|e| self.set.explain(table, Doing::Writing, e))?;
-        let cells = rows.into_iter().next().ok_or_else(|| {
-            DbError::new(DbErrorKind::Internal, format!("{}: insert gave no row", table.name))
-        })?;
-        read_row(table, &columns, cells)
+        let statement =
+            insert::statement(session, &self.set, table, std::slice::from_ref(row), None)?;
+        let mut rows = self.written(session, table, statement).await?;
+        insert::count_on(session, &self.set, table, std::slice::from_ref(row)).await?;
+        rows.pop().ok_or_else(|| nothing_given(table, "insert"))
+    }
+
+    /// Inserts rows, all or none, and gives them with their defaults, in the same order. They go in
+    /// one statement, or in as few as the number of values allows.
+    pub async fn insert_many(
+        &self,
+        session: &Session,
+        table: &str,
+        rows: &[Map],
+    ) -> Result<Vec<Map>, DbError> {
+        let table = &self.set.tables[self.table(table)?];
+        let parts = insert::parts(table, rows)?;
+        let mut statements = Vec::with_capacity(parts.len());
+        for part in &parts {
+            statements.push(insert::statement(session, &self.set, table, part, None)?);
+        }
+        let written = if statements.len() == 1 || session.is_transaction() {
+            self.all_written(session, table, statements).await?
+        } else {
+            let transaction = session.begin().await?;
+            let written = self.all_written(transaction.session(), table, statements).await?;
+            transaction.commit().await?;
+            written
+        };
+        insert::count_on(session, &self.set, table, rows).await?;
+        Ok(written)
+    }
+
+    /// Inserts a row, or changes the one that has the same values in `conflict` columns, which must
+    /// be a primary key or unique. Only what `row` has is changed; defaults are for a new row.
+    pub async fn upsert(
+        &self,
+        session: &Session,
+        table: &str,
+        row: &Map,
+        conflict: &[String],
+    ) -> Result<Map, DbError> {
+        let table = &self.set.tables[self.table(table)?];
+        let conflict = Conflict::new(table, row, conflict)?;
+        let rows = std::slice::from_ref(row);
+        let statement = insert::statement(session, &self.set, table, rows, Some(&conflict))?;
+        let mut written = self.written(session, table, statement).await?;
+        insert::count_on(session, &self.set, table, rows).await?;
+        written.pop().ok_or_else(|| nothing_given(table, "upsert"))
     }
 
     /// Changes the rows that match `filter` (all, if it is empty) and gives their number. An absent
@@ -61,7 +98,7 @@ impl Tables {
     ) -> Result<u64, DbError> {
         let query = self.from(table)?.where_eq(filter)?;
         let table = &self.set.tables[self.table(table)?];
-        match update(table, changes, &query, false)? {
+        match self.updating(session, table, changes, &query, false)? {
             Some(statement) => session
                 .execute(statement)
                 .await
@@ -80,15 +117,10 @@ impl Tables {
     ) -> Result<Vec<Map>, DbError> {
         let query = self.from(table)?.where_eq(filter)?;
         let table = &self.set.tables[self.table(table)?];
-        let Some(statement) = update(table, changes, &query, true)? else {
-            return query.all(session).await;
-        };
-        let columns: Vec<usize> = (0..table.columns.len()).collect();
-        let rows = session
-            .fetch(statement)
-            .await
-            .map_err(|e| self.set.explain(table, Doing::Writing, e))?;
-        rows.into_iter().map(|cells| read_row(table, &columns, cells)).collect()
+        match self.updating(session, table, changes, &query, true)? {
+            Some(statement) => self.written(session, table, statement).await,
+            None => query.all(session).await,
+        }
     }
 
     /// Deletes the rows that match `filter` (all, if it is empty) and gives their number; rows that
@@ -99,17 +131,113 @@ impl Tables {
         table: &str,
         filter: &Map,
     ) -> Result<u64, DbError> {
+        let (table, statement) = self.deleting(session, table, filter, false)?;
+        session.execute(statement).await.map_err(|e| self.set.explain(table, Doing::Deleting, e))
+    }
+
+    /// As [`Tables::delete`], but gives the deleted rows.
+    pub async fn delete_returning(
+        &self,
+        session: &Session,
+        table: &str,
+        filter: &Map,
+    ) -> Result<Vec<Map>, DbError> {
+        let (table, statement) = self.deleting(session, table, filter, true)?;
+        let rows = session.fetch(statement).await;
+        let rows = rows.map_err(|e| self.set.explain(table, Doing::Deleting, e))?;
+        self.read(session, table, rows)
+    }
+
+    fn deleting(
+        &self,
+        session: &Session,
+        table: &str,
+        filter: &Map,
+        returning: bool,
+    ) -> Result<(&Table, Statement), DbError> {
         let query = self.from(table)?.where_eq(filter)?;
         let table = &self.set.tables[self.table(table)?];
-        let statement = {
-            let mut delete = sea_query::Query::delete();
-            delete.from_table(table.physical.clone());
-            for condition in query.conditions() {
-                delete.and_where(condition.clone());
+        let dialect = session.dialect();
+        let mut delete = sea_query::Query::delete();
+        delete.from_table(table.physical.clone()).cond_where(matching(dialect, table, &query));
+        if returning {
+            delete.returning(every_column(table));
+        }
+        Ok((table, Statement::write(dialect, &delete)))
+    }
+
+    /// `None` if there is nothing to change.
+    fn updating(
+        &self,
+        session: &Session,
+        table: &Table,
+        changes: &Map,
+        query: &Query,
+        returning: bool,
+    ) -> Result<Option<Statement>, DbError> {
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let dialect = session.dialect();
+        let mut update = sea_query::Query::update();
+        update.table(table.physical.clone()).cond_where(matching(dialect, table, query));
+        for (name, value) in changes {
+            let column = &table.columns[column_of(table, name)?];
+            if value.is_null() && column.not_null {
+                return Err(required(table, vec![column.name.clone()]));
             }
-            Statement::write(Dialect::Sqlite, &delete)
+            update
+                .value(column.physical.clone(), stored(session, &self.set, table, column, value)?);
+        }
+        if returning {
+            update.returning(every_column(table));
+        }
+        Ok(Some(Statement::write(dialect, &update)))
+    }
+
+    async fn all_written(
+        &self,
+        session: &Session,
+        table: &Table,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Map>, DbError> {
+        // Inside of a transaction the rows are all or none too.
+        let savepoint = match statements.len() {
+            0 | 1 => None,
+            _ => Some(session.savepoint().await?),
         };
-        session.execute(statement).await.map_err(|e| self.set.explain(table, Doing::Deleting, e))
+        let mut rows = Vec::new();
+        for statement in statements {
+            match (self.written(session, table, statement).await, savepoint) {
+                (Ok(written), _) => rows.extend(written),
+                (Err(error), Some(savepoint)) if !error.ends_transaction => {
+                    session.roll_back_to(savepoint).await?;
+                    return Err(error);
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        if let Some(savepoint) = savepoint {
+            session.release(savepoint).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn written(
+        &self,
+        session: &Session,
+        table: &Table,
+        statement: Statement,
+    ) -> Result<Vec<Map>, DbError> {
+        let rows = session.fetch(statement).await;
+        let rows = rows.map_err(|e| self.set.explain(table, Doing::Writing, e))?;
+        self.read(session, table, rows)
+    }
+
+    fn read(&self, session: &Session, table: &Table, rows: Vec<Row>) -> Result<Vec<Map>, DbError> {
+        let columns: Vec<usize> = (0..table.columns.len()).collect();
+        let read = |cells| read_row(session.cipher(), &self.set, table, &columns, cells);
+        rows.into_iter().map(read).collect()
     }
 
     fn table(&self, name: &str) -> Result<usize, DbError> {
@@ -121,86 +249,10 @@ impl Tables {
     }
 }
 
-fn insert(table: &Table, row: &Map) -> Result<Statement, DbError> {
-    for name in row.keys() {
-        column_of(table, name)?;
-    }
-    let mut columns = Vec::with_capacity(table.columns.len());
-    let mut values: Vec<Expr> = Vec::with_capacity(table.columns.len());
-    let mut missing = Vec::new();
-    for column in &table.columns {
-        let value = match (row.get(&column.name), &column.default) {
-            (Some(Value::Null), _) if column.not_null => {
-                missing.push(column.name.clone());
-                continue;
-            }
-            (Some(value), _) => convert::to_sql(&table.name, column, value)?,
-            (None, Some(Default::Now)) => convert::now(&column.ty),
-            (None, Some(Default::Random)) => Sql::from(Uuid::new_v4().to_string()),
-            // The database has the default.
-            (None, Some(Default::Value(_))) => continue,
-            (None, None) if column.not_null && !column.ty.is_serial() => {
-                missing.push(column.name.clone());
-                continue;
-            }
-            (None, None) => continue,
-        };
-        columns.push(column.physical.clone());
-        values.push(value.into());
-    }
-    if !missing.is_empty() {
-        return Err(required(table, missing));
-    }
-    let mut insert = sea_query::Query::insert();
-    insert.into_table(table.physical.clone());
-    if columns.is_empty() {
-        insert.or_default_values();
-    } else {
-        insert
-            .columns(columns)
-            .values(values)
-            .map_err(|e| DbError::new(DbErrorKind::Internal, e.to_string()))?;
-    }
-    insert.returning(every_column(table));
-    Ok(Statement::write(Dialect::Sqlite, &insert))
-}
-
-/// `None` if there is nothing to change.
-fn update(
-    table: &Table,
-    changes: &Map,
-    query: &Query,
-    returning: bool,
-) -> Result<Option<Statement>, DbError> {
-    if changes.is_empty() {
-        return Ok(None);
-    }
-    let mut update = sea_query::Query::update();
-    update.table(table.physical.clone());
-    for (name, value) in changes {
-        let column = &table.columns[column_of(table, name)?];
-        if value.is_null() && column.not_null {
-            return Err(required(table, vec![column.name.clone()]));
-        }
-        update.value(column.physical.clone(), convert::to_sql(&table.name, column, value)?);
-    }
-    for condition in query.conditions() {
-        update.and_where(condition.clone());
-    }
-    if returning {
-        update.returning(every_column(table));
-    }
-    Ok(Some(Statement::write(Dialect::Sqlite, &update)))
-}
-
-fn every_column(table: &Table) -> sea_query::ReturningClause {
+pub(super) fn every_column(table: &Table) -> sea_query::ReturningClause {
     sea_query::Query::returning().columns(table.columns.iter().map(|c| c.physical.clone()))
 }
 
-fn required(table: &Table, columns: Vec<String>) -> DbError {
-    let message = match columns.as_slice() {
-        [one] => format!("{}.{one}: a value is required", table.name),
-        many => format!("{} ({}): values are required", table.name, many.join(", ")),
-    };
-    DbError::new(DbErrorKind::NotNullViolation, message).at(&table.name, columns)
+fn nothing_given(table: &Table, what: &str) -> DbError {
+    DbError::new(DbErrorKind::Internal, format!("{}: {what} gave no row", table.name))
 }

@@ -24,7 +24,7 @@ use crate::extension::graphql::{
 use crate::plugin::world::World;
 use crate::services::{Limits, Services};
 use crate::settings::Secret;
-use crate::store::Store;
+use crate::store::{Store, StoreOptions};
 use crate::value::{Map, Value};
 
 const TOKEN: &str = "0123456789abcdef";
@@ -88,7 +88,7 @@ async fn server() -> Server {
     let points = crate::extension::all(graphql);
     let world = World::build(&points, Vec::new()).unwrap();
     let services = Arc::new(Services {
-        store: Store::open("sqlite::memory:").await.unwrap(),
+        store: Store::open("sqlite::memory:", StoreOptions::default()).await.unwrap(),
         limits: Limits { max_memory_mb: 64, max_timeout_ms: 1_000 },
         points,
         world: ArcSwap::from_pointee(world),

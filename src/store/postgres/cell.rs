@@ -15,9 +15,7 @@ use crate::store::time_text;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn read_row(row: &PgRow) -> Result<Row, DbError> {
-    (0..row.len())
-        .map(|index| read_cell(row.try_get_raw(index)?).map_err(unreadable))
-        .collect()
+    (0..row.len()).map(|index| read_cell(row.try_get_raw(index)?).map_err(unreadable)).collect()
 }
 
 fn read_cell(raw: PgValueRef<'_>) -> Result<Cell, Failure> {

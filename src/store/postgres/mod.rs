@@ -35,7 +35,9 @@ pub struct Postgres {
 pub(super) async fn open(url: &str, settings: &StoreOptions) -> Result<Postgres> {
     let options = PgConnectOptions::from_str(url)
         // The error may repeat parts of the URL.
-        .map_err(|_| Error::unexpected("database URL: expected postgres://user:password@host:port/name"))?
+        .map_err(|_| {
+            Error::unexpected("database URL: expected postgres://user:password@host:port/name")
+        })?
         .application_name("moondock")
         .disable_statement_logging();
     let place = format!(

@@ -8,8 +8,8 @@ use futures_util::TryStreamExt as _;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, ColumnOrigin, ConnectOptions as _, Connection as _, Decode,
-    Executor as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _,
+    Arguments as _, AssertSqlSafe, Column as _, ColumnOrigin, ConnectOptions as _, Connection as _,
+    Decode, Executor as _, Row as _, Sqlite, TypeInfo as _, ValueRef as _,
 };
 
 use super::MAX_BOUND_VALUES;

@@ -94,9 +94,9 @@ pub(super) async fn open(location: Location, settings: &StoreOptions) -> Result<
     let mut connection = pool::get(&writer, settings.wait_until())
         .await
         .map_err(|e| Error::unexpected(format!("database {}: cannot open: {e}", path.display())))?;
-    sqlx::migrate!("migrations/sqlite").run_direct(None, connection.inner(), false).await.map_err(|e| {
-        Error::unexpected(format!("database {}: cannot migrate: {e}", path.display()))
-    })?;
+    sqlx::migrate!("migrations/sqlite").run_direct(None, connection.inner(), false).await.map_err(
+        |e| Error::unexpected(format!("database {}: cannot migrate: {e}", path.display())),
+    )?;
     drop(connection);
     let queue = Writer::start(writer.clone(), settings.wait);
     Ok(Sqlite { writer, readers, queue })

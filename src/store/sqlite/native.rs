@@ -18,10 +18,7 @@ pub const DECIMAL_SUM: &str = "moondock_decimal_sum";
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Prepares a new connection.
-pub fn set_up(
-    handle: &mut LockedSqliteHandle<'_>,
-    control: &Arc<Control>,
-) -> Result<(), Failure> {
+pub fn set_up(handle: &mut LockedSqliteHandle<'_>, control: &Arc<Control>) -> Result<(), Failure> {
     let db = handle.as_raw_handle().as_ptr();
     // An unknown name in double quotes is an error, not a text; and nobody writes to the schema.
     for (switch, on) in [

@@ -45,7 +45,6 @@ fn all_problems_of_columns_are_found_at_once() {
     );
     let found = problems(vec![bad], vec![enumeration("poll_state", &["open"])], vec![]);
     let expected = [
-        "table polls: several primary keys (id, otherId); keep one",
         "polls.\"a b\": a name is a letter",
         "polls.userId and polls.user_id are both user_id in the database; rename one",
         "polls.id: the column is declared twice",

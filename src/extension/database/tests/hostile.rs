@@ -1,6 +1,7 @@
 //! Nothing that a plugin or its users pass in reaches another table or becomes SQL.
 
 use super::*;
+use crate::extension::database::Aggregate;
 use crate::store::plugins;
 use ColumnType as T;
 
@@ -19,9 +20,10 @@ const TEXTS: [&str; 12] = [
     "x' OR '1'='1",
 ];
 
+#[rstest]
 #[tokio::test]
-async fn only_own_tables_and_columns_can_be_named() {
-    let db = database().await;
+async fn only_own_tables_and_columns_can_be_named(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     plugins::insert(&db.session, "polls").await.unwrap();
     let other = table("t", &[("secret", T::Text, "")]);
     db.create(&TableSet::new("other", vec![other], vec![], vec![]).unwrap()).await.unwrap();
@@ -60,7 +62,7 @@ async fn only_own_tables_and_columns_can_be_named() {
         assert!(all.order_by(name, "asc").is_err(), "{name}");
         assert!(all.order_by("title", name).is_err(), "{name}");
         assert!(all.select(&[name]).is_err(), "{name}");
-        assert!(all.sum(s, name).await.is_err(), "{name}");
+        assert!(all.value_of(s, Aggregate::Sum, name).await.is_err(), "{name}");
         assert!(tables.insert(s, "polls", &row).await.is_err(), "{name}");
         assert!(tables.update(s, "polls", &row, &empty()).await.is_err(), "{name}");
         assert!(tables.delete(s, "polls", &row).await.is_err(), "{name}");
@@ -68,9 +70,10 @@ async fn only_own_tables_and_columns_can_be_named() {
     assert!(plugins::by_plugin_id(s, "polls").await.unwrap().is_some());
 }
 
+#[rstest]
 #[tokio::test]
-async fn hostile_values_are_only_values() {
-    let db = database().await;
+async fn hostile_values_are_only_values(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let tables = db.with(polls().unwrap()).await;
     let s = &db.session;
     for text in TEXTS {
@@ -94,9 +97,12 @@ async fn hostile_values_are_only_values() {
     assert_eq!(tables.from("polls").unwrap().count(s).await, Ok(TEXTS.len() as i64));
 }
 
+#[rstest]
 #[tokio::test]
-async fn hostile_enum_values_and_defaults_are_only_values() {
-    let db = database().await;
+async fn hostile_enum_values_and_defaults_are_only_values(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let db = database(on).await;
     let columns = [("e", T::Enum("e".into()), ""), ("d", T::Text, "")];
     let mut def = table("t", &columns);
     def.columns[1].default = Some(Default::Value(TEXTS[2].into()));
@@ -108,9 +114,12 @@ async fn hostile_enum_values_and_defaults_are_only_values() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn names_that_are_words_of_sql_are_ordinary_names() {
-    let db = database().await;
+async fn names_that_are_words_of_sql_are_ordinary_names(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let db = database(on).await;
     let columns =
         [("order", T::Text, ""), ("select", T::Integer, ""), ("group", T::Boolean, "unique")];
     let mut def = table("table", &columns);

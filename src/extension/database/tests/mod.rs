@@ -1,4 +1,4 @@
-//! Tests against a real SQLite file.
+//! Tests against a real SQLite file and a real PostgreSQL.
 
 mod declarations;
 mod hostile;
@@ -8,12 +8,14 @@ mod schema;
 
 use std::sync::Arc;
 
+use rstest::rstest;
 use serde_json::json;
 
 use super::model::*;
 use super::{Tables, ddl};
 use crate::error::Problem;
 use crate::store::plugins::OwnedTables;
+use crate::store::testing::{On, TestDatabase};
 use crate::store::{DbError, Session, Store};
 use crate::value::{Map, Value};
 
@@ -118,14 +120,13 @@ pub fn polls() -> Result<TableSet, Vec<Problem>> {
 pub struct Database {
     pub store: Arc<Store>,
     pub session: Session,
-    _directory: tempfile::TempDir,
+    _database: TestDatabase,
 }
 
-pub async fn database() -> Database {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", directory.path().join("test.db").display());
-    let store = Store::open(&url).await.unwrap();
-    Database { session: store.session(), store, _directory: directory }
+pub async fn database(on: On) -> Database {
+    let database = TestDatabase::new(on).await;
+    let store = database.open().await;
+    Database { session: store.session(), store, _database: database }
 }
 
 impl Database {

@@ -1,7 +1,7 @@
 //! Rows: round trips, queries and errors.
 
 use super::*;
-use crate::extension::database::{MAX_ROWS, Query};
+use crate::extension::database::{Aggregate, MAX_ROWS, Query};
 use crate::store::DbErrorKind;
 use ColumnType as T;
 
@@ -24,9 +24,10 @@ async fn some_polls(db: &Database) -> Tables {
     tables
 }
 
+#[rstest]
 #[tokio::test]
-async fn every_type_comes_back_as_it_was() {
-    let db = database().await;
+async fn every_type_comes_back_as_it_was(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let mut columns: Vec<(&str, ColumnType, &str)> = T::NAMES
         .iter()
         .filter(|(_, ty)| !ty.is_serial())
@@ -78,9 +79,10 @@ async fn every_type_comes_back_as_it_was() {
     assert_eq!(read.keys().collect::<Vec<_>>(), ["id"]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn conditions_select() {
-    let db = database().await;
+async fn conditions_select(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let tables = some_polls(&db).await;
     let all = tables.from("polls").unwrap();
     let op = |column, op, value: serde_json::Value| all.where_op(column, op, &Value::from(&value));
@@ -122,9 +124,10 @@ async fn conditions_select() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_query_never_changes() {
-    let db = database().await;
+async fn a_query_never_changes(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let tables = some_polls(&db).await;
     let all = tables.from("polls").unwrap();
     let few = all.where_op("votes", "<", &Value::Int(3)).unwrap();
@@ -136,9 +139,10 @@ async fn a_query_never_changes() {
     assert_eq!(few.all(&db.session).await.unwrap()[0].len(), 6);
 }
 
+#[rstest]
 #[tokio::test]
-async fn order_paging_and_columns() {
-    let db = database().await;
+async fn order_paging_and_columns(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let tables = some_polls(&db).await;
     let all = tables.from("polls").unwrap();
     let sorted = all.order_by("authorId", "DESC").unwrap().order_by("votes", "desc").unwrap();
@@ -161,16 +165,20 @@ async fn order_paging_and_columns() {
     assert!(all.order_by("meta", "asc").is_err());
     assert!(all.select::<&str>(&[]).is_err());
 
-    assert_eq!(all.sum(&db.session, "votes").await, Ok(Some(Value::Int(10))));
-    assert_eq!(all.limit(2).sum(&db.session, "votes").await, Ok(Some(Value::Int(3))));
+    assert_eq!(all.value_of(&db.session, Aggregate::Sum, "votes").await, Ok(Value::Int(10)));
+    assert_eq!(
+        all.limit(2).value_of(&db.session, Aggregate::Sum, "votes").await,
+        Ok(Value::Int(3))
+    );
     let none = all.where_in("title", &[]).unwrap();
-    assert_eq!(none.sum(&db.session, "votes").await, Ok(None));
-    assert!(all.sum(&db.session, "title").await.is_err());
+    assert_eq!(none.value_of(&db.session, Aggregate::Sum, "votes").await, Ok(Value::Null));
+    assert!(all.value_of(&db.session, Aggregate::Sum, "title").await.is_err());
 }
 
+#[rstest]
 #[tokio::test]
-async fn update_and_delete_count_rows() {
-    let db = database().await;
+async fn update_and_delete_count_rows(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let tables = some_polls(&db).await;
     let s = &db.session;
     let changes = map(json!({ "votes": 9, "authorId": null }));
@@ -187,9 +195,10 @@ async fn update_and_delete_count_rows() {
     assert_eq!(tables.delete(s, "polls", &empty()).await, Ok(1));
 }
 
+#[rstest]
 #[tokio::test]
-async fn violations_name_kind_table_and_columns() {
-    let db = database().await;
+async fn violations_name_kind_table_and_columns(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let tables = some_polls(&db).await;
     let s = &db.session;
     let insert = async |table: &str, row| tables.insert(s, table, &map(row)).await.unwrap_err();
@@ -247,9 +256,10 @@ async fn violations_name_kind_table_and_columns() {
     assert_eq!(tables.from("pollVotes").unwrap().count(s).await, Ok(0));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_row_that_is_referred_to_stays() {
-    let db = database().await;
+async fn a_row_that_is_referred_to_stays(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let a = table("a", &[("id", T::Serial, "primaryKey")]);
     let b = table("b", &[("aId", T::Integer, "references=a.id")]);
     let tables = db.with(TableSet::new("p", vec![a, b], vec![], vec![]).unwrap()).await;
@@ -261,9 +271,10 @@ async fn a_row_that_is_referred_to_stays() {
     assert_eq!(error.message, "a: the row is still referred to");
 }
 
+#[rstest]
 #[tokio::test]
-async fn decimals_compare_as_numbers() {
-    let db = database().await;
+async fn decimals_compare_as_numbers(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let set = TableSet::new("p", vec![table("t", &[("d", T::Decimal, "unique")])], vec![], vec![]);
     let tables = db.with(set.unwrap()).await;
     let s = &db.session;
@@ -279,9 +290,10 @@ async fn decimals_compare_as_numbers() {
     assert_eq!(same.kind, DbErrorKind::UniqueViolation);
 }
 
+#[rstest]
 #[tokio::test]
-async fn limits_are_clear_errors() {
-    let db = database().await;
+async fn limits_are_clear_errors(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let set = TableSet::new("p", vec![table("t", &[("n", T::Integer, "")])], vec![], vec![]);
     let tables = db.with(set.unwrap()).await;
     let tx = db.store.begin().await.unwrap();

@@ -6,9 +6,12 @@ use crate::store::plugins::{self, PluginChanges};
 use crate::store::{DbErrorKind, Statement};
 use ColumnType as T;
 
+#[rstest]
 #[tokio::test]
-async fn a_dropped_transaction_leaves_neither_tables_nor_rows() {
-    let db = database().await;
+async fn a_dropped_transaction_leaves_neither_tables_nor_rows(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let db = database(on).await;
     let set = Arc::new(polls().unwrap());
     let tables = Tables::new(set.clone());
     let row = map(json!({ "title": "a" }));
@@ -29,9 +32,12 @@ async fn a_dropped_transaction_leaves_neither_tables_nor_rows() {
     assert_eq!(tables.from("polls").unwrap().count(&db.session).await, Ok(1));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_created_is_dropped_and_can_be_created_again() {
-    let db = database().await;
+async fn what_was_created_is_dropped_and_can_be_created_again(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
+    let db = database(on).await;
     let set = polls().unwrap();
     for _ in 0..2 {
         let owned = db.create(&set).await.unwrap();
@@ -52,7 +58,7 @@ async fn what_was_created_is_dropped_and_can_be_created_again() {
 #[tokio::test]
 async fn a_table_whose_rows_refer_to_each_other_can_be_dropped() {
     for on_delete in [OnDelete::NoAction, OnDelete::Restrict, OnDelete::Cascade] {
-        let db = database().await;
+        let db = database(On::Sqlite).await;
         let tree = table("tree", &[("id", T::Integer, "primaryKey"), ("parent", T::Integer, "")]);
         let set = TableSet::new(
             "p",
@@ -72,9 +78,10 @@ async fn a_table_whose_rows_refer_to_each_other_can_be_dropped() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_name_taken_by_another_plugin_is_refused() {
-    let db = database().await;
+async fn a_name_taken_by_another_plugin_is_refused(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let one = |plugin: &str, name: &str| {
         TableSet::new(plugin, vec![table(name, &[("x", T::Text, "")])], vec![], vec![]).unwrap()
     };
@@ -92,17 +99,19 @@ async fn a_name_taken_by_another_plugin_is_refused() {
     db.create(&one("a_b", "d")).await.unwrap();
 }
 
+#[rstest]
 #[tokio::test]
-async fn tables_change_in_transactions_only() {
-    let db = database().await;
+async fn tables_change_in_transactions_only(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let set = polls().unwrap();
     assert!(ddl::create(&db.session, &set).await.is_err());
     assert!(ddl::drop(&db.session, &OwnedTables::default()).await.is_err());
 }
 
+#[rstest]
 #[tokio::test]
-async fn defaults_and_checks_are_in_the_database_too() {
-    let db = database().await;
+async fn defaults_and_checks_are_in_the_database_too(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let set = TableSet::new(
         "p",
         vec![table(
@@ -153,9 +162,10 @@ async fn defaults_and_checks_are_in_the_database_too() {
     assert_eq!(tables.update(&db.session, "t", &other, &map(json!({ "id": 2 }))).await, Ok(1));
 }
 
+#[rstest]
 #[tokio::test]
-async fn changed_declarations_are_noticed() {
-    let db = database().await;
+async fn changed_declarations_are_noticed(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let db = database(on).await;
     let one = |columns: &[(&str, ColumnType, &str)]| {
         TableSet::new("p", vec![table("t", columns)], vec![], vec![]).unwrap()
     };

@@ -1,9 +1,8 @@
 //! `like` and `ilike`, with the meaning that they have in PostgreSQL.
 
-use sea_query::{BinOper, Expr, ExprTrait as _, LikeExpr};
-
-use super::model::{Column, ColumnType, Table};
-use super::query::at;
+use super::at;
+use super::condition::Condition;
+use crate::extension::database::model::{ColumnType, Table};
 use crate::store::DbError;
 use crate::value::Value;
 
@@ -13,35 +12,35 @@ const MAX_PATTERN: usize = 1_000;
 /// `column LIKE value`, with or without regard to case.
 pub(super) fn condition(
     table: &Table,
-    column: &Column,
+    index: usize,
     op: &str,
     value: &Value,
-) -> Result<Expr, DbError> {
+) -> Result<Condition, DbError> {
+    let column = &table.columns[index];
     if column.ty != ColumnType::Text {
         let message = format!("{op} is for text columns, this is {}", column.ty.name());
         return Err(at(table, column, message));
     }
-    let Some(text) = value.as_str().filter(|s| !s.contains('\0')) else {
+    let Some(pattern) = value.as_str().filter(|s| !s.contains('\0')) else {
         let message = format!("{op} takes a pattern, found {}", value.type_name());
         return Err(at(table, column, message));
     };
-    if text.chars().count() > MAX_PATTERN {
+    if pattern.chars().count() > MAX_PATTERN {
         let message = format!("a pattern has at most {MAX_PATTERN} characters");
         return Err(at(table, column, message));
     }
-    let Some(glob) = glob_of(text) else {
+    if ends_in_escape(pattern) {
         return Err(at(table, column, "the pattern ends in a lone \\".into()));
-    };
-    let itself = Expr::col(column.physical.clone());
-    Ok(match op {
-        // SQLite's LIKE ignores case; its GLOB does not.
-        "like" => itself.binary(BinOper::Custom("GLOB"), Expr::val(glob)),
-        _ => itself.like(LikeExpr::new(text).escape('\\')),
-    })
+    }
+    Ok(Condition::Like { column: index, pattern: pattern.to_owned(), ignore_case: op == "ilike" })
 }
 
-/// A LIKE pattern as a GLOB pattern; `None` if it ends in a lone backslash.
-fn glob_of(pattern: &str) -> Option<String> {
+fn ends_in_escape(pattern: &str) -> bool {
+    pattern.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
+/// A LIKE pattern as a GLOB pattern.
+pub(super) fn glob_of(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
@@ -54,7 +53,8 @@ fn glob_of(pattern: &str) -> Option<String> {
                 out.push('?');
                 continue;
             }
-            '\\' => chars.next()?,
+            // A pattern does not end in one that stands alone.
+            '\\' => chars.next().unwrap_or('\\'),
             other => other,
         };
         if matches!(literal, '*' | '?' | '[') {
@@ -63,17 +63,23 @@ fn glob_of(pattern: &str) -> Option<String> {
             out.push(literal);
         }
     }
-    Some(out)
+    out
 }
 
 #[cfg(test)]
 mod tests {
-    use super::glob_of;
+    use super::*;
 
     #[test]
     fn like_patterns_become_glob_patterns() {
-        assert_eq!(glob_of(r"a%b_\%\_*?[x]").as_deref(), Some("a*b?%_[*][?][[]x]"));
-        assert_eq!(glob_of(r"\\").as_deref(), Some(r"\"));
-        assert_eq!(glob_of(r"a\"), None);
+        assert_eq!(glob_of(r"a%b_\%\_*?[x]"), "a*b?%_[*][?][[]x]");
+        assert_eq!(glob_of(r"\\"), r"\");
+    }
+
+    #[test]
+    fn an_escape_needs_something_to_escape() {
+        for (pattern, alone) in [(r"a\", true), (r"a\\", false), (r"\\\", true), ("a", false)] {
+            assert_eq!(ends_in_escape(pattern), alone, "{pattern}");
+        }
     }
 }
