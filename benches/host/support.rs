@@ -1,6 +1,8 @@
 //! A host in this process and the figures of a series.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use moondock::extension::graphql::Declarations;
@@ -39,16 +41,46 @@ pub async fn serve(declarations: Vec<Declarations>, change: impl FnOnce(&mut Set
 
 /// Writes a plugin whose `init.lua` registers fields with this body.
 pub fn write_plugin(plugins: &Path, id: &str, body: &str) {
+    write_plugin_with(plugins, id, body, "");
+}
+
+/// As [`write_plugin`], with further extension points (JSON text such as `, "database": […]`).
+pub fn write_plugin_with(plugins: &Path, id: &str, body: &str, points: &str) {
     let folder = plugins.join(id);
     std::fs::create_dir_all(&folder).expect("a folder");
     let manifest = format!(
         r#"{{ "name": "{id}", "pluginId": "{id}", "version": "1.0.0", "description": "A benchmark",
             "author": "Benches", "main": "init.lua", "extensionPoints": {{ "graphql": [
-              {{ "type": "query", "name": "fields", "builderDefinition": "register" }} ] }} }}"#
+              {{ "type": "query", "name": "fields", "builderDefinition": "register" }} ]{points} }} }}"#
     );
     std::fs::write(folder.join("manifest.json"), manifest).expect("a manifest");
     let code = format!("local M = {{}}\nfunction M.register(builder)\n{body}\nend\nreturn M\n");
     std::fs::write(folder.join("init.lua"), code).expect("a script");
+}
+
+/// Runs `wrk` with these arguments and this script against a URL, with 64 connections: what it says.
+/// Panics when an answer was not 2xx.
+pub fn wrk(arguments: &[&str], script: &str, url: &str) -> String {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(script.as_bytes()).expect("it is written");
+    let mut command = Command::new("wrk");
+    command.arg("-c64").args(arguments).arg("-s").arg(file.path()).arg(url);
+    let output = command.output().expect("wrk is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !text.contains("Non-2xx"), "{text}");
+    text
+}
+
+/// The requests per second in what `wrk` says.
+pub fn requests_per_second(text: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    line.and_then(|figure| figure.trim().parse().ok()).unwrap_or_else(|| panic!("{text}"))
+}
+
+/// The middle one.
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// Prints the median, the 99th percentile and the extremes.

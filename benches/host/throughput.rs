@@ -1,9 +1,6 @@
 //! Requests per second of a Lua field and of the same field in Rust, on one server, with and without
 //! the document cache. Needs `wrk`.
 
-use std::io::Write;
-use std::process::Command;
-
 use futures_util::FutureExt;
 use moondock::extension::graphql::{
     Auth, Declarations, FieldDef, InputValueDef, ObjectDef, Operation, RootField, TypeDef, TypeRef,
@@ -11,7 +8,7 @@ use moondock::extension::graphql::{
 };
 use moondock::value::{Map, Value};
 
-use crate::support::{serve, write_plugin};
+use crate::support::{median, requests_per_second, serve, write_plugin, wrk};
 
 const ROUNDS: usize = 3;
 const SECONDS: usize = 6;
@@ -48,24 +45,13 @@ fn rust_field() -> Declarations {
     Declarations { owner: "bench".into(), types: vec![TypeDef::Object(object)], fields: vec![root] }
 }
 
-fn requests_per_second(url: &str, field: &str) -> f64 {
-    let mut script = tempfile::NamedTempFile::new().expect("a temporary file");
-    write!(
-        script,
+fn ask(url: &str, field: &str) -> f64 {
+    let script = format!(
         "wrk.method = \"POST\"\nwrk.headers[\"content-type\"] = \"application/json\"\n\
          wrk.body = '{{\"query\":\"{{ {field}(id: \\\\\"x\\\\\") {{ id title n tags }} }}\"}}'\n"
-    )
-    .expect("it is written");
-    let output = Command::new("wrk")
-        .args(["-t1", "-c64", &format!("-d{SECONDS}s"), "-s"])
-        .arg(script.path())
-        .arg(format!("{url}/graphql"))
-        .output()
-        .expect("wrk is installed");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(!text.contains("Non-2xx"), "{text}");
-    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    line.and_then(|figure| figure.trim().parse().ok()).unwrap_or_else(|| panic!("{text}"))
+    );
+    let text = wrk(&["-t1", &format!("-d{SECONDS}s")], &script, &format!("{url}/graphql"));
+    requests_per_second(&text)
 }
 
 pub fn run() {
@@ -80,13 +66,12 @@ pub fn run() {
         });
         let mut ratios = Vec::new();
         for _ in 0..ROUNDS {
-            let rust = requests_per_second(&served.url, "rust_hello");
-            let lua = requests_per_second(&served.url, "lua_hello");
+            let rust = ask(&served.url, "rust_hello");
+            let lua = ask(&served.url, "lua_hello");
             println!("cache {cached}: Rust {rust:.0}/s  Lua {lua:.0}/s  ratio {:.3}", lua / rust);
             ratios.push(lua / rust);
         }
-        ratios.sort_by(f64::total_cmp);
-        println!("cache {cached}: median ratio {:.3}", ratios[ROUNDS / 2]);
+        println!("cache {cached}: median ratio {:.3}", median(ratios));
         runtime.block_on(served.host.stop());
     }
 }
