@@ -18,7 +18,7 @@ const COLUMNS: [&str; 12] = [
     "granted_permissions",
     "config",
     "installed_version",
-    "tables",
+    "table_set",
     "last_error",
     "created_at",
     "updated_at",
@@ -40,22 +40,14 @@ pub struct PluginRecord {
     pub config: Option<Value>,
     /// The version whose tables are in the database.
     pub installed_version: Option<String>,
-    /// The tables and indexes that the installed version owns.
-    pub tables: OwnedTables,
+    /// What the plugin has in the database; see `extension::database`, which alone reads it.
+    pub table_set: Option<Value>,
     /// Why the plugin's last lifecycle operation failed; empty if it did not.
     pub last_errors: Vec<RecordedError>,
     /// RFC 3339, UTC, milliseconds.
     pub created_at: String,
     /// RFC 3339, UTC, milliseconds; `None` until the first update.
     pub updated_at: Option<String>,
-}
-
-/// Physical names of what a plugin has in the database, in the order of creation. Uninstalling drops
-/// exactly these, even if the folder is gone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnedTables {
-    pub tables: Vec<String>,
-    pub indexes: Vec<String>,
 }
 
 /// A problem as it is kept across restarts.
@@ -103,7 +95,7 @@ pub struct PluginChanges {
     pub granted_permissions: Option<Option<Value>>,
     pub config: Option<Option<Value>>,
     pub installed_version: Option<Option<String>>,
-    pub tables: Option<OwnedTables>,
+    pub table_set: Option<Option<Value>>,
     pub last_errors: Option<Vec<RecordedError>>,
 }
 
@@ -185,8 +177,8 @@ pub async fn update(
     if let Some(config) = changes.config {
         query.value("config", config.map(|c| json(&c)).transpose()?);
     }
-    if let Some(tables) = changes.tables {
-        query.value("tables", json(&tables)?);
+    if let Some(set) = changes.table_set {
+        query.value("table_set", set.map(|s| json(&s)).transpose()?);
     }
     if let Some(errors) = changes.last_errors {
         let errors = if errors.is_empty() { None } else { Some(json(&errors)?) };
@@ -222,7 +214,7 @@ fn read(row: Vec<Cell>) -> Result<PluginRecord, DbError> {
         granted_permissions: parsed(next())?,
         config: parsed(next())?,
         installed_version: text(next())?,
-        tables: parsed(next())?.unwrap_or_default(),
+        table_set: parsed(next())?,
         last_errors: parsed(next())?.unwrap_or_default(),
         created_at: required(next())?,
         updated_at: text(next())?,

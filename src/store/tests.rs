@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rstest::rstest;
 
-use super::plugins::{self, OwnedTables, PluginChanges, PluginFilter, RecordedError};
+use super::plugins::{self, PluginChanges, PluginFilter, RecordedError};
 use super::testing::{On, TestDatabase};
 use super::{Backend, DbError, DbErrorKind, Store, StoreOptions};
 use crate::error::{Phase, Problem};
@@ -24,10 +24,7 @@ async fn records_survive_a_restart(#[values(On::Sqlite, On::Postgres)] on: On) {
         is_installed: Some(true),
         installed_version: Some(Some("1.0.0".into())),
         config: Some(Some(serde_json::from_str(r#"{"a":[1,"é'\""]}"#).unwrap())),
-        tables: Some(OwnedTables {
-            tables: vec!["polls_polls".into()],
-            indexes: vec!["polls_polls_title_idx".into()],
-        }),
+        table_set: Some(Some(serde_json::from_str(r#"{"set":{"tables":[]}}"#).unwrap())),
         last_errors: Some(vec![RecordedError::now(
             &Problem::new(Phase::Activate, "no").in_file("init.lua").at_line(3),
         )]),

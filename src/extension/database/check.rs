@@ -308,6 +308,11 @@ fn check_index(
     if def.columns.is_empty() {
         wrong("it has no columns; name at least one".into());
     }
+    if let ([only], true) = (found.as_slice(), def.unique)
+        && columns[*only].unique
+    {
+        wrong(format!("column {} is unique already; remove the index", columns[*only].name));
+    }
     if found.len() != def.columns.len() || found.is_empty() {
         return None;
     }
@@ -326,9 +331,36 @@ fn check_index(
     Some(Index { physical, columns: found, unique: def.unique })
 }
 
+/// The names that a table takes in the database, with what each is for. In PostgreSQL the indexes
+/// behind keys and unique columns have names too.
+fn names_of(table: &Table) -> Vec<(String, String)> {
+    let mut names = vec![(table.physical.clone(), format!("table {}", table.name))];
+    for index in &table.indexes {
+        names.push((index.physical.clone(), format!("an index of table {}", table.name)));
+    }
+    if !table.key.is_empty() {
+        names.push((table.key_constraint(), format!("the primary key of table {}", table.name)));
+    }
+    for column in table.columns.iter().filter(|c| table.has_unique(c)) {
+        let what = format!("the unique column {}.{}", table.name, column.name);
+        names.push((table.unique_constraint(column), what));
+    }
+    names
+}
+
 /// Tables and indexes share one space of names in the database, and in PostgreSQL tables and types.
 fn check_names(defs: &[TableDef], tables: &[Table], enums: &[Enum], problems: &mut Problems) {
-    for one in enums {
+    for (i, one) in enums.iter().enumerate() {
+        let mut others = enums[..i].iter().filter(|e| e.name != one.name);
+        if let Some(other) = others.find(|e| e.physical == one.physical) {
+            problems.add(
+                None,
+                format!(
+                    "enum {} and enum {} are both {} in the database; rename one",
+                    other.name, one.name, one.physical
+                ),
+            );
+        }
         if let Some((table, def)) =
             tables.iter().zip(defs).find(|(t, _)| t.physical == one.physical)
         {
@@ -341,34 +373,34 @@ fn check_names(defs: &[TableDef], tables: &[Table], enums: &[Enum], problems: &m
             );
         }
     }
-    let mut seen: HashMap<&str, String> = HashMap::new();
-    let named = tables.iter().zip(defs).flat_map(|(table, def)| {
-        let itself = (table.physical.as_str(), format!("table {}", table.name), def);
-        let indexes = table
-            .indexes
-            .iter()
-            .map(move |i| (i.physical.as_str(), format!("an index of table {}", table.name), def));
-        std::iter::once(itself).chain(indexes)
-    });
-    for (physical, what, def) in named {
-        let place = def.place.as_ref();
-        if physical.starts_with("sqlite_") {
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for (table, def) in tables.iter().zip(defs) {
+        for (physical, what) in names_of(table) {
+            let place = def.place.as_ref();
+            if physical.starts_with("sqlite_") {
+                problems.add(
+                    place,
+                    format!("{what} would be {physical} in the database, a name that is reserved; a plugin called sqlite can have no tables"),
+                );
+                break;
+            }
+            let Some(other) = seen.get(&physical) else {
+                seen.insert(physical, what);
+                continue;
+            };
+            let is_table = physical == table.physical;
             problems.add(
                 place,
-                format!("{what} would be {physical} in the database, a name that is reserved; a plugin called sqlite can have no tables"),
+                if is_table && *other == what {
+                    format!("{what} is declared twice; rename or remove one")
+                } else {
+                    format!("{other} and {what} are both {physical} in the database; rename one")
+                },
             );
-        }
-        match seen.get(physical) {
-            None => {
-                seen.insert(physical, what);
+            if is_table {
+                // What belongs to it would only repeat this.
+                break;
             }
-            Some(other) if *other == what && what.starts_with("table") => {
-                problems.add(place, format!("{what} is declared twice; rename or remove one"));
-            }
-            Some(other) => problems.add(
-                place,
-                format!("{other} and {what} are both {physical} in the database; rename one"),
-            ),
         }
     }
 }

@@ -1,246 +1,77 @@
-//! Creates and drops the tables of a plugin.
+//! The SQL of tables, columns and indexes, for either database.
 
 use sea_query::{
-    Check, ColumnDef, ColumnType as SqlType, Expr, ExprTrait as _, ForeignKey, ForeignKeyAction,
-    Index as SqlIndex, Query, SimpleExpr, Table as SqlTable, TableCreateStatement,
+    Check, ColumnDef, ColumnType as SqlType, Expr, ExprTrait as _, ForeignKey as SqlForeignKey,
+    ForeignKeyAction, Index as SqlIndex, PostgresQueryBuilder, QueryBuilder as _,
+    Table as SqlTable,
 };
 
 use super::convert;
-use super::drift;
-use super::model::{Column, ColumnType, Default, Index, OnDelete, Table, TableSet};
-use crate::store::plugins::{self, OwnedTables, PluginFilter};
-use crate::store::{Cell, DECIMAL_COLLATION, DbError, Dialect, Session, Statement};
+use super::model::{Column, ColumnType, Default, ForeignKey, Index, OnDelete, Table, TableSet};
+use crate::store::{DECIMAL_COLLATION, DbError, Dialect, Statement};
+use crate::value::Value;
 
-/// Creates all tables and indexes of the set, inside the session's transaction.
-///
-/// # Errors
-/// `invalid` when the session is not a transaction, or when a name is taken in the database; it says
-/// by whom.
-pub async fn create(session: &Session, set: &TableSet) -> Result<OwnedTables, DbError> {
-    require_transaction(session)?;
-    refuse_taken_names(session, set, |_| true).await?;
-    let mut owned = OwnedTables::default();
-    for table in set.creation_order.iter().map(|i| &set.tables[*i]) {
-        session.execute(create_table(session.dialect(), set, table)?).await?;
-        owned.tables.push(table.physical.clone());
-        for index in &table.indexes {
-            session.execute(create_index(session.dialect(), table, index)).await?;
-            owned.indexes.push(index.physical.clone());
-        }
-    }
-    Ok(owned)
-}
+/// A random UUID (version 4) in SQLite, which has no function for it.
+const RANDOM_UUID: &str = "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || \
+     substr(hex(randomblob(2)), 2) || '-' || substr('89AB', 1 + (random() & 3), 1) || \
+     substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))";
 
-/// Creates those tables and indexes of the set that the plugin does not own yet, and gives all that
-/// it owns then. Tables that are no longer declared are left alone, with their rows.
-///
-/// # Errors
-/// `invalid` when the session is not a transaction, when a name is taken, or when an existing table
-/// is declared differently now.
-pub async fn add_missing(
-    session: &Session,
+/// Creates a table without its indexes, and on PostgreSQL without its foreign keys: what they refer
+/// to may not be there yet.
+pub(super) fn create_table(
+    dialect: Dialect,
     set: &TableSet,
-    owned: &OwnedTables,
-) -> Result<OwnedTables, DbError> {
-    require_transaction(session)?;
-    let mut now = owned.clone();
-    for table in set.creation_order.iter().map(|i| &set.tables[*i]) {
-        let statement = create_table(session.dialect(), set, table)?;
-        if !owned.tables.contains(&table.physical) {
-            refuse_taken_names(session, set, |name| !owned.tables.contains(name)).await?;
-            session.execute(statement).await?;
-            now.tables.push(table.physical.clone());
-        } else if existing(session, &table.physical).await?.as_deref() != Some(statement.sql()) {
-            let mut changes = drift::differences(session, set).await?.join("; ");
-            if changes.is_empty() {
-                changes = "its constraints".to_owned();
-            }
-            return Err(DbError::invalid(format!(
-                "table {} is declared differently from how it was created ({changes}), and changing \
-                 a table is not supported yet: uninstall and install the plugin, which drops its rows",
-                table.name
-            )));
-        }
-        for index in &table.indexes {
-            if !owned.indexes.contains(&index.physical) {
-                session.execute(create_index(session.dialect(), table, index)).await?;
-                now.indexes.push(index.physical.clone());
-            }
-        }
-    }
-    Ok(now)
+    table: &Table,
+) -> Result<Statement, DbError> {
+    create_table_as(&table.physical, dialect, set, table)
 }
 
-/// The statement that a table was created with.
-async fn existing(session: &Session, physical: &str) -> Result<Option<String>, DbError> {
-    let query = Query::select()
-        .column("sql")
-        .from("sqlite_schema")
-        .and_where(Expr::col("name").eq(physical))
-        .to_owned();
-    let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
-    Ok(rows.into_iter().flatten().next().and_then(|cell| match cell {
-        Cell::Text(sql) => Some(sql),
-        _ => None,
-    }))
-}
-
-/// Drops tables with their indexes and rows, the last created first, inside the session's
-/// transaction. What is gone already is passed over.
-///
-/// # Errors
-/// `invalid` when the session is not a transaction.
-pub async fn drop(session: &Session, owned: &OwnedTables) -> Result<(), DbError> {
-    require_transaction(session)?;
-    for index in &owned.indexes {
-        let statement = SqlIndex::drop().name(index.clone()).if_exists().to_owned();
-        session.execute(Statement::schema(session.dialect(), &statement)).await?;
-    }
-    for table in owned.tables.iter().rev() {
-        let statement = SqlTable::drop().table(table.clone()).if_exists().to_owned();
-        session.execute(Statement::schema(session.dialect(), &statement)).await?;
-    }
-    Ok(())
-}
-
-fn require_transaction(session: &Session) -> Result<(), DbError> {
-    if session.is_transaction() {
-        return Ok(());
-    }
-    Err(DbError::invalid("tables are created and dropped in a transaction only"))
-}
-
-/// Two plugins can want one name: table `c` of `a_b` and table `b_c` of `a` are both `a_b_c`.
-async fn refuse_taken_names(
-    session: &Session,
+/// As [`create_table`], but under another name. Its constraints are named as they should be.
+pub(super) fn create_table_as(
+    name: &str,
+    dialect: Dialect,
     set: &TableSet,
-    is_new: impl Fn(&String) -> bool,
-) -> Result<(), DbError> {
-    let names = set.tables.iter().filter(|t| is_new(&t.physical)).flat_map(|t| {
-        std::iter::once((t, &t.physical)).chain(t.indexes.iter().map(move |i| (t, &i.physical)))
-    });
-    let names: Vec<(&Table, &String)> = names.collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let query = Query::select()
-        .column("name")
-        .from("sqlite_schema")
-        .and_where(Expr::col("name").is_in(names.iter().map(|(_, name)| name.as_str())))
-        .limit(1)
-        .to_owned();
-    let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
-    let Some(Cell::Text(taken)) = rows.into_iter().flatten().next() else { return Ok(()) };
-    let records = plugins::list(session, &PluginFilter::default()).await?;
-    let owner = records
-        .iter()
-        .find(|r| r.tables.tables.contains(&taken) || r.tables.indexes.contains(&taken));
-    let owner = match owner {
-        Some(owner) => format!("by plugin {}", owner.plugin_id),
-        None => "by a table that belongs to no plugin".to_owned(),
-    };
-    let wants = names.iter().find(|(_, name)| **name == taken).map_or("", |(t, _)| t.name.as_str());
-    Err(DbError::invalid(format!(
-        "table {wants} of plugin {} needs the name {taken} in the database, which is taken {owner}; rename the table",
-        set.plugin_id
-    )))
-}
-
-fn create_table(dialect: Dialect, set: &TableSet, table: &Table) -> Result<Statement, DbError> {
+    table: &Table,
+) -> Result<Statement, DbError> {
     let mut create = SqlTable::create();
-    create.table(table.physical.clone());
+    create.table(name.to_owned());
     for column in &table.columns {
-        add_column(&mut create, table, column)?;
-        let Some(key) = column.foreign_key else { continue };
-        let target = &set.tables[key.table];
-        let action = match key.on_delete {
-            OnDelete::NoAction => ForeignKeyAction::NoAction,
-            // RESTRICT within one table would keep even a statement that deletes all rows, and so
-            // the DROP of the table, from succeeding; NO ACTION looks when the statement is done.
-            OnDelete::Restrict if target.name == table.name => ForeignKeyAction::NoAction,
-            OnDelete::Restrict => ForeignKeyAction::Restrict,
-            OnDelete::Cascade => ForeignKeyAction::Cascade,
-            OnDelete::SetNull => ForeignKeyAction::SetNull,
-        };
-        create.foreign_key(
-            ForeignKey::create()
-                .from(table.physical.clone(), column.physical.clone())
-                .to(target.physical.clone(), target.columns[key.column].physical.clone())
-                .on_delete(action),
-        );
+        create.col(&mut column_definition(dialect, set, table, column)?);
     }
-    // Only a STRICT table refuses text in an integer column.
-    create.extra("STRICT");
+    let mut key = SqlIndex::create();
+    for column in table.key_columns() {
+        key.col(column.to_owned());
+    }
+    match dialect {
+        Dialect::Sqlite => {
+            if table.key.len() > 1 {
+                create.primary_key(&mut key);
+            }
+            // Only a STRICT table refuses text in an integer column.
+            create.extra("STRICT");
+        }
+        Dialect::Postgres => {
+            if !table.key.is_empty() {
+                create.primary_key(key.name(table.key_constraint()));
+            }
+            for column in table.columns.iter().filter(|c| table.has_unique(c)) {
+                let name = table.unique_constraint(column);
+                create.index(SqlIndex::create().unique().name(name).col(column.physical.clone()));
+            }
+        }
+    }
     Ok(Statement::schema(dialect, &create))
 }
 
-fn add_column(
-    create: &mut TableCreateStatement,
-    table: &Table,
-    column: &Column,
-) -> Result<(), DbError> {
-    let mut def =
-        ColumnDef::new_with_type(column.physical.clone(), SqlType::custom(storage(column)));
-    if column.not_null {
-        def.not_null();
-    }
-    match &column.default {
-        Some(Default::Value(value)) => {
-            def.default(SimpleExpr::from(convert::to_sql(&table.name, column, value)?));
-        }
-        // The host gives the time itself; this is for rows that something else inserts.
-        Some(Default::Now) => {
-            def.default(match column.ty {
-                ColumnType::Date => Expr::cust("(strftime('%Y-%m-%d','now'))"),
-                ColumnType::Time => Expr::cust("(strftime('%H:%M:%S','now'))"),
-                _ => Expr::cust("(strftime('%Y-%m-%dT%H:%M:%fZ','now'))"),
-            });
-        }
-        Some(Default::Random) | None => {}
-    }
-    if column.primary_key {
-        def.primary_key();
-        if column.ty.is_serial() {
-            def.auto_increment();
-        }
-    } else if column.unique {
-        def.unique_key();
-    }
-    // A check is named after what it is about, so that an error can say so.
-    let name = || format!("{}.{}", table.physical, column.physical);
-    let itself = || Expr::col(column.physical.clone());
-    match &column.ty {
-        ColumnType::Boolean => {
-            create.check(Check::named(name(), itself().is_in([0, 1])));
-        }
-        ColumnType::Enum(_) => {
-            create.check(Check::named(name(), itself().is_in(column.values.iter().cloned())));
-        }
-        ColumnType::Integer => {
-            create.check(Check::named(name(), itself().between(i32::MIN, i32::MAX)));
-        }
-        ColumnType::Decimal => {
-            def.extra(format!("COLLATE {DECIMAL_COLLATION}"));
-        }
-        _ => {}
-    }
-    create.col(&mut def);
-    Ok(())
+/// Drops a table with its indexes, unless it is gone already.
+pub(super) fn drop_table(dialect: Dialect, table: &Table) -> Statement {
+    let drop = SqlTable::drop().table(table.physical.clone()).if_exists().to_owned();
+    // SQLite deletes the rows first, and would go after those that refer to them.
+    Statement::schema(dialect, &drop).without_foreign_keys()
 }
 
-/// The type that the column has in SQLite.
-pub(super) fn storage(column: &Column) -> &'static str {
-    match column.ty {
-        ColumnType::Serial | ColumnType::BigSerial => "INTEGER",
-        // As a primary key, INTEGER would number rows by itself; INT does not.
-        ColumnType::Integer | ColumnType::BigInt | ColumnType::Boolean => "INT",
-        ColumnType::Real | ColumnType::DoublePrecision => "REAL",
-        ColumnType::Blob => "BLOB",
-        _ => "TEXT",
-    }
-}
-
-fn create_index(dialect: Dialect, table: &Table, index: &Index) -> Statement {
+/// Creates an index.
+pub(super) fn create_index(dialect: Dialect, table: &Table, index: &Index) -> Statement {
     let mut create = SqlIndex::create();
     create.name(index.physical.clone()).table(table.physical.clone());
     for column in &index.columns {
@@ -250,4 +81,220 @@ fn create_index(dialect: Dialect, table: &Table, index: &Index) -> Statement {
         create.unique();
     }
     Statement::schema(dialect, &create)
+}
+
+/// Drops an index, unless it is gone already.
+pub(super) fn drop_index(dialect: Dialect, index: &Index) -> Statement {
+    Statement::schema(dialect, SqlIndex::drop().name(index.physical.clone()).if_exists())
+}
+
+/// A column as CREATE TABLE and ADD COLUMN take it. In SQLite all that is about one column is part
+/// of it, so that it can be dropped with the column; in PostgreSQL constraints have names and are
+/// added to the table.
+pub(super) fn column_definition(
+    dialect: Dialect,
+    set: &TableSet,
+    table: &Table,
+    column: &Column,
+) -> Result<ColumnDef, DbError> {
+    let ty = SqlType::custom(column_type(dialect, column));
+    let mut def = ColumnDef::new_with_type(column.physical.clone(), ty);
+    if column.not_null {
+        def.not_null();
+    }
+    if let Some(default) = default(dialect, table, column)? {
+        def.default(default);
+    }
+    if dialect == Dialect::Postgres {
+        if column.ty.is_serial() {
+            def.extra("GENERATED BY DEFAULT AS IDENTITY");
+        }
+        return Ok(def);
+    }
+    if table.is_sole_key(column) {
+        def.primary_key();
+        if column.ty.is_serial() {
+            def.auto_increment();
+        }
+    } else if column.unique {
+        def.unique_key();
+    }
+    if let Some(check) = allowed(column) {
+        // It is named after what it is about, so that an error can say so.
+        let name = format!("{}.{}", table.physical, column.physical);
+        def.check(Check::named(name, check));
+    }
+    let collation =
+        (column.ty == ColumnType::Decimal).then(|| format!("COLLATE {DECIMAL_COLLATION}"));
+    let references = column.foreign_key.map(|key| references(set, table, key));
+    let extra: Vec<String> = collation.into_iter().chain(references).collect();
+    if !extra.is_empty() {
+        def.extra(extra.join(" "));
+    }
+    Ok(def)
+}
+
+/// The type that a column has in the database.
+pub(super) fn column_type(dialect: Dialect, column: &Column) -> String {
+    use ColumnType as T;
+    let name = match (dialect, &column.ty) {
+        (Dialect::Sqlite, T::Serial | T::BigSerial) => "INTEGER",
+        // As a primary key, INTEGER would number rows by itself; INT does not.
+        (Dialect::Sqlite, T::Integer | T::BigInt | T::Boolean) => "INT",
+        (Dialect::Sqlite, T::Real | T::DoublePrecision) => "REAL",
+        (Dialect::Sqlite, T::Blob) => "BLOB",
+        (Dialect::Sqlite, _) => "TEXT",
+        // Text is compared byte by byte, as SQLite does.
+        (Dialect::Postgres, T::Text | T::Secret) => "text COLLATE \"C\"",
+        (Dialect::Postgres, T::Integer | T::Serial) => "integer",
+        (Dialect::Postgres, T::BigInt | T::BigSerial) => "bigint",
+        (Dialect::Postgres, T::Real | T::DoublePrecision) => "double precision",
+        (Dialect::Postgres, T::Decimal) => "numeric",
+        (Dialect::Postgres, T::Boolean) => "boolean",
+        (Dialect::Postgres, T::Timestamp) => "timestamptz(3)",
+        (Dialect::Postgres, T::Date) => "date",
+        (Dialect::Postgres, T::Time) => "time(3)",
+        // Unlike jsonb it keeps the text as it was written, and so all that SQLite keeps.
+        (Dialect::Postgres, T::Json) => "json",
+        (Dialect::Postgres, T::Uuid) => "uuid",
+        (Dialect::Postgres, T::Blob) => "bytea",
+        (Dialect::Postgres, T::Enum(_)) => return format!("\"{}\"", column.enum_type),
+    };
+    name.to_owned()
+}
+
+/// The default that the database has for a column. The host gives times and UUIDs itself; theirs are
+/// for rows that something else inserts, and for those that are there when the column is added.
+pub(super) fn default(
+    dialect: Dialect,
+    table: &Table,
+    column: &Column,
+) -> Result<Option<Expr>, DbError> {
+    let sqlite = dialect == Dialect::Sqlite;
+    let text = match &column.default {
+        None => return Ok(None),
+        Some(Default::Value(value)) => return literal(dialect, table, column, value).map(Some),
+        Some(Default::Random) if sqlite => RANDOM_UUID,
+        Some(Default::Random) => "gen_random_uuid()",
+        Some(Default::Now) => match column.ty {
+            ColumnType::Date if sqlite => "strftime('%Y-%m-%d','now')",
+            ColumnType::Date => "CAST(CURRENT_TIMESTAMP AT TIME ZONE 'UTC' AS date)",
+            ColumnType::Time if sqlite => "strftime('%H:%M:%S','now')",
+            ColumnType::Time => "CAST(CURRENT_TIMESTAMP AT TIME ZONE 'UTC' AS time(3))",
+            _ if sqlite => "strftime('%Y-%m-%dT%H:%M:%fZ','now')",
+            _ => "CURRENT_TIMESTAMP(3)",
+        },
+    };
+    Ok(Some(Expr::cust(text)))
+}
+
+fn literal(
+    dialect: Dialect,
+    table: &Table,
+    column: &Column,
+    value: &Value,
+) -> Result<Expr, DbError> {
+    use ColumnType as T;
+    let sql = convert::to_sql(&table.name, column, &in_order(value))?;
+    Ok(match (dialect, &column.ty) {
+        (_, T::Boolean) => {
+            let on = value.as_bool().unwrap_or_default();
+            if dialect == Dialect::Sqlite { Expr::val(i64::from(on)) } else { Expr::val(on) }
+        }
+        (Dialect::Sqlite, _) => Expr::val(sql),
+        (
+            Dialect::Postgres,
+            T::Text | T::Integer | T::BigInt | T::Real | T::DoublePrecision | T::Secret,
+        ) => Expr::val(sql),
+        (Dialect::Postgres, _) => {
+            let text = PostgresQueryBuilder.value_to_string(&sql);
+            Expr::cust(format!("{text}::{}", column_type(dialect, column)))
+        }
+    })
+}
+
+/// Lua has no order of keys: the same declaration must give the same default each time.
+fn in_order(value: &Value) -> Value {
+    match value {
+        Value::List(list) => Value::List(list.iter().map(in_order).collect()),
+        Value::Map(map) => {
+            let mut map: crate::value::Map =
+                map.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
+            map.sort_keys();
+            Value::Map(map)
+        }
+        other => other.clone(),
+    }
+}
+
+/// Whether two columns have the same default. One may come from the plugin's record, where JSON does
+/// not tell 3 from 3.0.
+pub(super) fn is_same_default(a: &Column, b: &Column) -> bool {
+    let sql = |column: &Column, value: &Value| convert::to_sql("", column, &in_order(value)).ok();
+    match (&a.default, &b.default) {
+        (Some(Default::Value(x)), Some(Default::Value(y))) => sql(a, x) == sql(b, y),
+        (a, b) => a == b,
+    }
+}
+
+/// Whether the column has a check in SQLite, which has its name and that of its table.
+pub(super) fn has_check(column: &Column) -> bool {
+    allowed(column).is_some()
+}
+
+/// What SQLite checks of a column; in PostgreSQL the type says it.
+fn allowed(column: &Column) -> Option<Expr> {
+    let itself = Expr::col(column.physical.clone());
+    match &column.ty {
+        ColumnType::Boolean => Some(itself.is_in([0, 1])),
+        ColumnType::Enum(_) => Some(itself.is_in(column.values.iter().cloned())),
+        ColumnType::Integer => Some(itself.between(i32::MIN, i32::MAX)),
+        _ => None,
+    }
+}
+
+/// A foreign key as a part of SQLite's column definition.
+fn references(set: &TableSet, table: &Table, key: ForeignKey) -> String {
+    let (target, column) = set.target(key);
+    let action = match on_delete(set, table, key) {
+        OnDelete::NoAction => "NO ACTION",
+        OnDelete::Restrict => "RESTRICT",
+        OnDelete::Cascade => "CASCADE",
+        OnDelete::SetNull => "SET NULL",
+    };
+    format!("REFERENCES \"{}\" (\"{}\") ON DELETE {action}", target.physical, column.physical)
+}
+
+/// A foreign key as PostgreSQL adds it to a table.
+pub(super) fn add_foreign_key(
+    set: &TableSet,
+    table: &Table,
+    column: &Column,
+    key: ForeignKey,
+) -> Statement {
+    let (target, target_column) = set.target(key);
+    let action = match on_delete(set, table, key) {
+        OnDelete::NoAction => ForeignKeyAction::NoAction,
+        OnDelete::Restrict => ForeignKeyAction::Restrict,
+        OnDelete::Cascade => ForeignKeyAction::Cascade,
+        OnDelete::SetNull => ForeignKeyAction::SetNull,
+    };
+    let create = SqlForeignKey::create()
+        .name(table.foreign_key_constraint(column))
+        .from(table.physical.clone(), column.physical.clone())
+        .to(target.physical.clone(), target_column.physical.clone())
+        .on_delete(action)
+        .to_owned();
+    Statement::schema(Dialect::Postgres, &create)
+}
+
+/// What the database does when the row that `key` leads to is deleted.
+pub(super) fn on_delete(set: &TableSet, table: &Table, key: ForeignKey) -> OnDelete {
+    let target = &set.tables[key.table];
+    match key.on_delete {
+        // RESTRICT within one table would keep even a statement that deletes all rows from
+        // succeeding; NO ACTION looks when the statement is done.
+        OnDelete::Restrict if target.physical == table.physical => OnDelete::NoAction,
+        action => action,
+    }
 }

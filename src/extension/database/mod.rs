@@ -1,27 +1,32 @@
 //! Tables: what a plugin declares, how it becomes SQL, and how its rows are read and written.
 //!
-//! [`declare`] reads a plugin's declarations, [`TableSet::new`] checks them together, [`ddl`]
-//! creates and drops the tables, and [`Tables`] is the only way to their rows: it can name no table
-//! outside of its set.
+//! [`declare`] reads a plugin's declarations, and [`TableSet::new`] checks them together.
+//! [`upgrade`] creates, changes and drops the tables, as [`plan`] says, and [`Installed`] remembers
+//! what is in the database. [`Tables`] is the only way to the rows: it can name no table outside of
+//! its set.
 
 mod check;
 mod convert;
-pub mod ddl;
+mod ddl;
 pub mod declare;
-mod drift;
 mod errors;
 mod insert;
+mod installed;
+pub mod migrations;
 mod model;
 mod names;
+pub mod plan;
 mod point;
 mod query;
 mod references;
 mod rows;
 mod tables;
+mod taken;
 #[cfg(test)]
 mod tests;
+pub mod upgrade;
 
-pub use drift::differences;
+pub use installed::Installed;
 pub use model::{
     Column, ColumnDef, ColumnType, Default, Enum, EnumDef, ForeignKey, Index, IndexDef, OnDelete,
     Place, RelationDef, Table, TableDef, TableSet,

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::names;
 use crate::value::Value;
 
 /// Where a declaration was written.
@@ -129,13 +132,47 @@ impl ColumnType {
 
 /// The value of a column for which an insert has none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(into = "StoredDefault", try_from = "StoredDefault")]
 pub enum Default {
     Value(Value),
     /// The time of the insert, by the host's clock.
     Now,
     /// A random UUID (version 4).
     Random,
+}
+
+/// A [`Default`] as JSON can hold it, which has no bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StoredDefault {
+    Value(Value),
+    Base64(String),
+    Now,
+    Random,
+}
+
+impl From<Default> for StoredDefault {
+    fn from(default: Default) -> Self {
+        match default {
+            Default::Value(Value::Bytes(bytes)) => StoredDefault::Base64(BASE64.encode(bytes)),
+            Default::Value(value) => StoredDefault::Value(value),
+            Default::Now => StoredDefault::Now,
+            Default::Random => StoredDefault::Random,
+        }
+    }
+}
+
+impl TryFrom<StoredDefault> for Default {
+    type Error = base64::DecodeError;
+
+    fn try_from(stored: StoredDefault) -> Result<Self, Self::Error> {
+        Ok(match stored {
+            StoredDefault::Value(value) => Default::Value(value),
+            StoredDefault::Base64(text) => Default::Value(Value::Bytes(BASE64.decode(text)?)),
+            StoredDefault::Now => Default::Now,
+            StoredDefault::Random => Default::Random,
+        })
+    }
 }
 
 /// An index as declared.
@@ -246,6 +283,22 @@ impl TableSet {
         self.creation_order.iter().map(|i| &self.tables[*i])
     }
 
+    /// The table that is called `physical` in the database.
+    pub(super) fn physical(&self, physical: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.physical == physical)
+    }
+
+    /// The enum whose type is called `physical` in PostgreSQL.
+    pub(super) fn physical_enum(&self, physical: &str) -> Option<&Enum> {
+        self.enums.iter().find(|one| one.physical == physical)
+    }
+
+    /// Where a foreign key leads.
+    pub(super) fn target(&self, key: ForeignKey) -> (&Table, &Column) {
+        let table = &self.tables[key.table];
+        (table, &table.columns[key.column])
+    }
+
     /// Whether the plugin has no tables.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
@@ -273,6 +326,50 @@ pub struct Table {
     pub indexes: Vec<Index>,
     /// The columns of the primary key, as indexes into `columns`; empty if there is none.
     pub key: Vec<usize>,
+}
+
+impl Table {
+    /// The column that is called `physical` in the database.
+    pub(super) fn physical(&self, physical: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.physical == physical)
+    }
+
+    /// The names in the database of the primary key's columns.
+    pub(super) fn key_columns(&self) -> Vec<&str> {
+        self.key.iter().map(|i| self.columns[*i].physical.as_str()).collect()
+    }
+
+    /// Whether `column` is all of the primary key.
+    pub(super) fn is_sole_key(&self, column: &Column) -> bool {
+        self.key_columns() == [column.physical.as_str()]
+    }
+
+    /// Whether `column` has a constraint of its own that makes it unique, beside the primary key.
+    pub(super) fn has_unique(&self, column: &Column) -> bool {
+        column.unique && !self.is_sole_key(column)
+    }
+
+    /// Whether other columns can refer to the one at this index: no two rows have the same in it.
+    pub(super) fn is_unique(&self, column: usize) -> bool {
+        self.key == [column]
+            || self.columns[column].unique
+            || self.indexes.iter().any(|index| index.unique && index.columns == [column])
+    }
+
+    /// The name in PostgreSQL of the primary key's constraint.
+    pub(super) fn key_constraint(&self) -> String {
+        names::bounded(format!("{}_pkey", self.physical))
+    }
+
+    /// The name in PostgreSQL of the constraint that makes `column` unique.
+    pub(super) fn unique_constraint(&self, column: &Column) -> String {
+        names::bounded(format!("{}_{}_key", self.physical, column.physical))
+    }
+
+    /// The name in PostgreSQL of the constraint that makes `column` refer to another.
+    pub(super) fn foreign_key_constraint(&self, column: &Column) -> String {
+        names::bounded(format!("{}_{}_fkey", self.physical, column.physical))
+    }
 }
 
 /// A checked column.

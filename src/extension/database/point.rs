@@ -5,16 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::declare::{Declaration, from_value};
+use super::migrations::{self, Migration};
 use super::model::Place;
-use super::{TableSet, Tables, ddl};
-use crate::error::{Error, Phase, Problem, Result};
+use super::{Installed, TableSet, Tables, upgrade};
+use crate::error::{Phase, Problem, Result};
 use crate::extension::{Conflict, ExtensionPoint, Loading};
 use crate::lua::bridge;
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
 use crate::plugin::manifest::DatabaseKind;
-use crate::store::Session;
-use crate::store::plugins::{self, OwnedTables, PluginChanges, PluginRecord};
+use crate::store::plugins::{self, PluginRecord};
+use crate::store::{DbError, Session};
 
 /// The extension point.
 #[derive(Debug)]
@@ -59,6 +60,10 @@ impl ExtensionPoint for Database {
             Ok(set) => loading.parts.insert(Arc::new(Tables::new(Arc::new(set)))),
             Err(problems) => problems.into_iter().for_each(|problem| loading.problem(problem)),
         }
+        match migrations::files(loading.source) {
+            Ok(files) => loading.parts.insert(Arc::new(Migrations(files))),
+            Err(problems) => problems.into_iter().for_each(|problem| loading.problem(problem)),
+        }
     }
 
     fn assemble(&self, _: &[Arc<Generation>], _: &mut Parts) -> Result<(), Vec<Conflict>> {
@@ -67,48 +72,54 @@ impl ExtensionPoint for Database {
 
     async fn install(&self, generation: &Generation, session: &Session) -> Result<()> {
         let Some(tables) = generation.parts.get::<Tables>() else { return Ok(()) };
-        let owned = ddl::create(session, tables.set()).await?;
-        remember(session, generation.plugin_id(), owned).await
+        upgrade::create(session, tables.set()).await?;
+        let files = generation.parts.get::<Migrations>();
+        // New tables are what migrations would lead to.
+        let migrations = files.iter().flat_map(|m| &m.0).map(|m| m.name.clone()).collect();
+        let installed = Installed { set: TableSet::clone(tables.set()), migrations };
+        Ok(Installed::remember(session, generation.plugin_id(), Some(&installed)).await?)
     }
 
     async fn upgrade(&self, generation: &Generation, session: &Session) -> Result<()> {
         let Some(tables) = generation.parts.get::<Tables>() else { return Ok(()) };
         let plugin_id = generation.plugin_id();
-        let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
-        let owned = ddl::add_missing(session, tables.set(), &record.tables).await?;
-        if owned == record.tables {
-            return Ok(());
+        let Some(before) = installed(session, plugin_id).await? else { return Ok(()) };
+        let no_migrations = async |_, _| Ok(());
+        let after = upgrade::upgrade(session, &before, tables.set(), &[], no_migrations).await?;
+        if after != before {
+            Installed::remember(session, plugin_id, Some(&after)).await?;
         }
-        remember(session, plugin_id, owned).await
+        Ok(())
     }
 
     async fn downgrade(&self, before: &PluginRecord, session: &Session) -> Result<()> {
         let plugin_id = &before.plugin_id;
-        let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
-        if record.tables == before.tables {
+        let Some(now) = installed(session, plugin_id).await? else { return Ok(()) };
+        let before = Installed::of(before)?.unwrap_or_else(|| Installed::nothing(plugin_id));
+        if now == before {
             return Ok(());
         }
-        let mut added = record.tables;
-        added.tables.retain(|table| !before.tables.tables.contains(table));
-        added.indexes.retain(|index| !before.tables.indexes.contains(index));
-        ddl::drop(session, &added).await?;
-        remember(session, plugin_id, before.tables.clone()).await
+        upgrade::change(session, &now.set, &before.set).await?;
+        Ok(Installed::remember(session, plugin_id, Some(&before)).await?)
     }
 
     async fn uninstall(&self, plugin_id: &str, session: &Session) -> Result<()> {
         let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
-        ddl::drop(session, &record.tables).await?;
-        remember(session, plugin_id, OwnedTables::default()).await
+        let Some(installed) = Installed::of(&record)? else { return Ok(()) };
+        upgrade::drop(session, &installed.set).await?;
+        Ok(Installed::remember(session, plugin_id, None).await?)
     }
 }
 
-/// Keeps in the plugin's record what it owns, so that it can be dropped without the folder.
-async fn remember(session: &Session, plugin_id: &str, owned: OwnedTables) -> Result<()> {
-    let record = plugins::by_plugin_id(session, plugin_id).await?;
-    let record = record.ok_or_else(|| Error::unexpected(format!("no record of {plugin_id}")))?;
-    let changes = PluginChanges { tables: Some(owned), ..PluginChanges::default() };
-    plugins::update(session, &record.id, changes).await?;
-    Ok(())
+/// The migrations that a plugin has, in the order in which they run.
+#[derive(Debug)]
+pub struct Migrations(pub Vec<Migration>);
+
+/// What the plugin has in the database; `None` if it has no record.
+async fn installed(session: &Session, plugin_id: &str) -> Result<Option<Installed>, DbError> {
+    let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(None) };
+    let installed = Installed::of(&record)?;
+    Ok(Some(installed.unwrap_or_else(|| Installed::nothing(plugin_id))))
 }
 
 fn kind_name(kind: DatabaseKind) -> &'static str {

@@ -54,12 +54,7 @@ fn add(reference: &Reference<'_>, tables: &mut [Table]) -> Result<(), String> {
     let to_name = format!("{}.{}", reference.to.0, reference.to.1);
 
     let target = &tables[to_table];
-    let is_key = {
-        let column = &target.columns[to_column];
-        let indexed = target.indexes.iter().any(|i| i.unique && i.columns == [to_column]);
-        column.primary_key || column.unique || indexed
-    };
-    if !is_key {
+    if !target.is_unique(to_column) {
         return Err(format!("{to_name} must be a primary key or unique; add :unique() to it"));
     }
     let from = &tables[from_table].columns[from_column];
@@ -88,7 +83,7 @@ fn add(reference: &Reference<'_>, tables: &mut [Table]) -> Result<(), String> {
 }
 
 /// A column that refers to a numbered one is an ordinary integer.
-fn stored_type(ty: &ColumnType) -> &ColumnType {
+pub(super) fn stored_type(ty: &ColumnType) -> &ColumnType {
     match ty {
         ColumnType::Serial => &ColumnType::Integer,
         ColumnType::BigSerial => &ColumnType::BigInt,
