@@ -20,6 +20,7 @@ use mlua::{MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRegist
 use parking_lot::Mutex;
 
 use crate::events::Event;
+use crate::extension::database::upgrade::Migrating;
 use crate::nearest::nearest;
 use crate::plugin::generation::Generation;
 use crate::request::RequestContext;
@@ -66,6 +67,8 @@ pub struct CallContext {
     pub depth: u32,
     /// What the call's database statements run in, and the events that wait for its transactions.
     pub work: Work,
+    /// The tables on their way to a new version, if the call is a migration.
+    pub migration: Option<Migrating>,
 }
 
 impl CallContext {
@@ -77,6 +80,7 @@ impl CallContext {
             request: None,
             deadline,
             depth: 0,
+            migration: None,
         }
     }
 
@@ -84,6 +88,12 @@ impl CallContext {
     pub fn within(generation: &Arc<Generation>, request: &RequestContext) -> Self {
         let deadline = Instant::now() + generation.time_limit();
         CallContext { request: Some(request.clone()), ..CallContext::of(generation, deadline) }
+    }
+
+    /// Lets `ctx.db` see the tables on their way to a new version, and change them.
+    pub fn migrating(mut self, tables: Migrating) -> Self {
+        self.migration = Some(tables);
+        self
     }
 
     /// Runs the call's statements in a transaction and holds back its events. Whoever commits the

@@ -15,6 +15,7 @@ pub use loading::{Handlers, Loading, described, script_problem};
 use crate::error::{Problem, Result};
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
+use crate::plugin::lifecycle::StepTransaction;
 use crate::store::Session;
 use crate::store::plugins::PluginRecord;
 
@@ -40,14 +41,22 @@ pub trait ExtensionPoint: Send + Sync {
         Ok(())
     }
 
-    /// Makes what a version newer than the installed one needs beyond it, in a transaction.
-    async fn upgrade(&self, _generation: &Generation, _session: &Session) -> Result<()> {
-        Ok(())
+    /// Whether this version needs what the installed one does not have.
+    ///
+    /// # Errors
+    /// When what is installed cannot be known.
+    fn needs_upgrade(&self, _generation: &Generation, _record: &PluginRecord) -> Result<bool> {
+        Ok(false)
     }
 
-    /// Takes back what [`ExtensionPoint::upgrade`] made, in a transaction. `before` is the plugin's
-    /// record as it was.
-    async fn downgrade(&self, _before: &PluginRecord, _session: &Session) -> Result<()> {
+    /// Makes what this version needs beyond the installed one, in a transaction that is committed
+    /// when the version serves.
+    async fn upgrade(
+        &self,
+        _generation: &Arc<Generation>,
+        _record: &PluginRecord,
+        _transaction: &StepTransaction,
+    ) -> Result<()> {
         Ok(())
     }
 

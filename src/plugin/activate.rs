@@ -6,12 +6,11 @@ use std::time::Instant;
 use super::configure;
 use super::directory::{PluginView, granted};
 use super::generation::Generation;
-use super::lifecycle::{self, Function, forbidden, problem_of};
+use super::lifecycle::{self, Function, StepTransaction, forbidden, problem_of};
 use super::operations::{DRAIN_MARGIN, Operations, Purpose, asked};
 use super::steps::Undo;
 use super::world::World;
-use crate::error::{Error, Phase, Problem, Result};
-use crate::services::Services;
+use crate::error::{Phase, Problem, Result};
 use crate::store::plugins::{PluginChanges, PluginRecord};
 
 impl Operations {
@@ -47,9 +46,9 @@ impl Operations {
         undo: &mut Undo<'_>,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let plugin_id = &record.plugin_id;
-        let generation = self.prepare(record, undo).await?;
+        let generation = self.prepare(record).await?;
         let current = self.services.world.load_full();
-        self.bring_up(&generation, &current, undo).await?;
+        let upgrade = self.bring_up(&generation, record, &current, undo).await?;
         let mut generations = current.generations().to_vec();
         generations.push(Arc::clone(&generation));
         let world = self.build(generations).map_err(lifecycle::problems_of)?;
@@ -58,7 +57,7 @@ impl Operations {
             last_errors: Some(Vec::new()),
             ..Default::default()
         };
-        self.change_record(record, changes)
+        self.finish_upgrade(upgrade, record, changes)
             .await
             .map_err(|error| problem_of(Phase::Activate, &error))?;
         self.services.world.store(Arc::new(world));
@@ -66,11 +65,10 @@ impl Operations {
         Ok(generation)
     }
 
-    /// Loads a generation, checks that it may serve, and makes what it needs.
+    /// Loads a generation and checks that it may serve.
     pub(super) async fn prepare(
         &self,
         record: &PluginRecord,
-        undo: &mut Undo<'_>,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let plugin_id = &record.plugin_id;
         self.emit("plugin:loading", plugin_id, None, None);
@@ -93,52 +91,32 @@ impl Operations {
         }
         lifecycle::ungranted(generation.manifest(), &permissions)?;
         configure::unfit(&generation)?;
-        self.upgrade(&generation, record, undo).await?;
         Ok(generation)
     }
 
-    /// Makes what this version needs beyond the installed one.
-    async fn upgrade(
-        &self,
-        generation: &Arc<Generation>,
-        before: &PluginRecord,
-        undo: &mut Undo<'_>,
-    ) -> Result<(), Vec<Problem>> {
-        let activate = |error: Error| problem_of(Phase::Activate, &error);
-        let begun = self.services.store.begin().await.map_err(|error| activate(error.into()))?;
-        for point in self.services.points.iter() {
-            point.upgrade(generation, begun.session()).await.map_err(activate)?;
-        }
-        begun.commit().await.map_err(|error| activate(error.into()))?;
-        let (services, before) = (Arc::clone(&self.services), before.clone());
-        undo.push("upgrade", async move {
-            if let Err(error) = downgrade(&services, &before).await {
-                tracing::error!(plugin = %before.plugin_id, "an upgrade is not taken back: {error}");
-            }
-        });
-        Ok(())
-    }
-
-    /// `onLoad` and `onActivate` of a generation that is about to join the plugins of `world`.
+    /// `onLoad` and `onActivate` of a generation that is about to join the plugins of `world`. What
+    /// it has changed in the database waits in the transaction that this gives.
     pub(super) async fn bring_up(
         &self,
         generation: &Arc<Generation>,
+        record: &PluginRecord,
         world: &World,
         undo: &mut Undo<'_>,
-    ) -> Result<(), Vec<Problem>> {
+    ) -> Result<Option<StepTransaction>, Vec<Problem>> {
         let plugin_id = generation.plugin_id();
         lifecycle::dependencies(generation.manifest(), world)?;
-        lifecycle::call(generation, Function::Load, None).await?;
+        let upgrade = self.begin_upgrade(generation, record).await?;
+        lifecycle::call(generation, Function::Load, upgrade.as_ref()).await?;
         let (services, loaded) = (Arc::clone(&self.services), Arc::clone(generation));
         undo.push("onLoad", async move { lifecycle::unload(&services, &loaded).await });
         self.emit("plugin:loaded", plugin_id, Some(generation), None);
         self.emit("plugin:activating", plugin_id, Some(generation), None);
-        lifecycle::call(generation, Function::Activate, None).await?;
+        lifecycle::call(generation, Function::Activate, upgrade.as_ref()).await?;
         let activated = Arc::clone(generation);
         undo.push("onActivate", async move {
             lifecycle::call_and_log(&activated, Function::Deactivate).await;
         });
-        Ok(())
+        Ok(upgrade)
     }
 
     pub async fn deactivate(&self, plugin_id: &str, force: bool) -> Result<PluginView> {
@@ -270,11 +248,12 @@ impl Operations {
         old: &Arc<Generation>,
         undo: &mut Undo<'_>,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
-        let new = self.prepare(record, undo).await?;
+        let new = self.prepare(record).await?;
         let current = self.services.world.load_full();
         lifecycle::dependencies(new.manifest(), &current)?;
         lifecycle::still_fits(new.manifest(), &current)?;
-        lifecycle::call(&new, Function::Load, None).await?;
+        let upgrade = self.begin_upgrade(&new, record).await?;
+        lifecycle::call(&new, Function::Load, upgrade.as_ref()).await?;
         let (services, loaded) = (Arc::clone(&self.services), Arc::clone(&new));
         undo.push("onLoad", async move { lifecycle::unload(&services, &loaded).await });
         self.emit("plugin:loaded", new.plugin_id(), Some(&new), None);
@@ -284,17 +263,13 @@ impl Operations {
             .map(|g| if Arc::ptr_eq(g, old) { Arc::clone(&new) } else { Arc::clone(g) })
             .collect();
         let world = self.build(next).map_err(lifecycle::problems_of)?;
+        if upgrade.is_some() {
+            self.finish_upgrade(upgrade, record, PluginChanges::default())
+                .await
+                .map_err(|error| problem_of(Phase::Activate, &error))?;
+        }
         self.services.world.store(Arc::new(world));
         self.directory.change(new.plugin_id(), |state| state.active = Some(Arc::clone(&new)));
         Ok(new)
     }
-}
-
-/// Takes back what a version has made that does not serve after all.
-async fn downgrade(services: &Services, before: &PluginRecord) -> Result<()> {
-    let begun = services.store.begin().await?;
-    for point in services.points.iter().rev() {
-        point.downgrade(before, begun.session()).await?;
-    }
-    Ok(begun.commit().await?)
 }

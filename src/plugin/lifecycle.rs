@@ -68,6 +68,11 @@ impl StepTransaction {
         self.inner.session()
     }
 
+    /// Lets a call run inside the transaction.
+    pub fn context(&self, context: CallContext) -> CallContext {
+        context.in_transaction(self.session(), &self.held)
+    }
+
     /// Commits, and gives the events that the plugin has raised meanwhile.
     ///
     /// # Errors
@@ -90,7 +95,7 @@ pub async fn call(
     }
     let mut context = CallContext::of(generation, Instant::now() + generation.time_limit());
     if let Some(transaction) = transaction {
-        context = context.in_transaction(transaction.session(), &transaction.held);
+        context = transaction.context(context);
     }
     generation.call(&key, &[], context).await.map(drop).map_err(|script| {
         let mut problem = script_problem(function.phase(), &script, &generation.manifest().main);

@@ -16,7 +16,7 @@ use super::world::World;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::events::Event;
 use crate::extension::Conflict;
-use crate::store::plugins::{self, PluginFilter, PluginRecord};
+use crate::store::plugins::{self, PluginChanges, PluginFilter, PluginRecord};
 use crate::value::Map;
 
 /// How many plugins are read and compiled at a time when the host starts.
@@ -45,11 +45,7 @@ impl Operations {
             }
         }
         let loading = stream::iter(active).map(|record| async move {
-            let mut undo = Undo::default();
-            let prepared = self.prepare(&record, &mut undo).await;
-            if prepared.is_err() {
-                undo.run().await;
-            }
+            let prepared = self.prepare(&record).await;
             (record, prepared)
         });
         let mut waiting = Vec::new();
@@ -99,7 +95,7 @@ impl Operations {
             let (record, generation) = waiting.remove(next);
             let sofar = World::of(up.clone());
             let mut undo = Undo::default();
-            match self.bring_up(&generation, &sofar, &mut undo).await {
+            match self.start_one(&generation, &record, &sofar, &mut undo).await {
                 Ok(()) => up.push(generation),
                 Err(problems) => {
                     undo.run().await;
@@ -117,6 +113,22 @@ impl Operations {
         for generation in &up {
             self.emit("plugin:activated", generation.plugin_id(), Some(generation), None);
         }
+    }
+
+    async fn start_one(
+        &self,
+        generation: &Arc<Generation>,
+        record: &PluginRecord,
+        sofar: &World,
+        undo: &mut Undo<'_>,
+    ) -> Result<(), Vec<Problem>> {
+        let upgrade = self.bring_up(generation, record, sofar, undo).await?;
+        if upgrade.is_none() {
+            return Ok(());
+        }
+        self.finish_upgrade(upgrade, record, PluginChanges::default())
+            .await
+            .map_err(|error| lifecycle::problem_of(Phase::Activate, &error))
     }
 
     /// The World of as many generations as fit together.

@@ -163,10 +163,20 @@ fn from_postgres(error: &PgDatabaseError) -> DbError {
     };
     let mut out = DbError::new(kind, error.message());
     out.table = error.table().map(str::to_owned);
-    out.columns = error.column().map(str::to_owned).into_iter().collect();
+    out.columns = match error.column() {
+        Some(column) => vec![column.to_owned()],
+        None => error.detail().map(key_columns).unwrap_or_default(),
+    };
     out.constraint = error.constraint().map(str::to_owned);
     out.ends_transaction = kind == DbErrorKind::SerializationFailure;
     out
+}
+
+/// The columns in a detail such as `Key (a, b)=(1, 2) already exists.`, whose words depend on the
+/// server's language.
+fn key_columns(detail: &str) -> Vec<String> {
+    let names = detail.split_once(")=(").and_then(|(before, _)| before.split_once('('));
+    names.map_or(Vec::new(), |(_, names)| names.split(", ").map(str::to_owned).collect())
 }
 
 /// The primary result codes of SQLite after which it may have rolled back the transaction by itself.
@@ -229,6 +239,12 @@ fn constraint_place(message: &str) -> Option<(String, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn details_name_the_columns_of_a_key() {
+        assert_eq!(key_columns("Key (a, b_c)=(1, x)=(y) already exists."), ["a", "b_c"]);
+        assert_eq!(key_columns("Failing row contains (1, 2)."), [""; 0]);
+    }
 
     #[test]
     fn constraint_messages_name_their_table_and_columns() {

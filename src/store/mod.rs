@@ -144,15 +144,16 @@ impl Store {
         Session::auto(self.clone())
     }
 
-    /// Begins a write transaction, on SQLite waiting for the one writer.
+    /// Begins a write transaction for the host's own work, whose statements may take as long as they
+    /// take; on SQLite it waits for the one writer.
     ///
     /// # Errors
     /// `busy` when no connection becomes free in time.
     pub async fn begin(self: &Arc<Self>) -> Result<Transaction, DbError> {
-        Transaction::begin(self, Isolation::default(), None).await
+        Transaction::begin(self, Isolation::default(), None, true).await
     }
 
-    /// As [`Store::begin`], isolated as asked and for somebody who has time until `deadline`.
+    /// Begins a write transaction, isolated as asked, for somebody who has time until `deadline`.
     ///
     /// # Errors
     /// `busy` when no connection becomes free in time.
@@ -161,7 +162,7 @@ impl Store {
         isolation: Isolation,
         deadline: Instant,
     ) -> Result<Transaction, DbError> {
-        Transaction::begin(self, isolation, Some(deadline)).await
+        Transaction::begin(self, isolation, Some(deadline), false).await
     }
 
     /// Whether the database answers.

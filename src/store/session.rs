@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
 use super::cell::{Outcome, Row, Want};
 use super::transaction::{Begun, Isolation, Transaction};
 use super::{Backend, Cipher, DbError, DbErrorKind, Dialect, Statement, Store, pool, postgres};
+
+/// How long a statement of the host's own may take.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs statements, each by itself or all inside a transaction. Cloning is cheap, and clones share
 /// the transaction; its statements run one after another.
@@ -18,6 +21,8 @@ pub struct Session {
     target: Target,
     /// When whoever asks has no more time.
     deadline: Option<Instant>,
+    /// Whether statements may take as long as they take, as far as the deadline goes.
+    patient: bool,
 }
 
 #[derive(Clone)]
@@ -35,15 +40,16 @@ impl fmt::Debug for Session {
 impl Session {
     /// A session in which every statement is a transaction by itself.
     pub(super) fn auto(store: Arc<Store>) -> Self {
-        Session { store, target: Target::Auto, deadline: None }
+        Session { store, target: Target::Auto, deadline: None, patient: false }
     }
 
     pub(super) fn inside(
         store: Arc<Store>,
         transaction: Weak<Mutex<Option<Begun>>>,
         deadline: Option<Instant>,
+        patient: bool,
     ) -> Self {
-        Session { store, target: Target::Transaction(transaction), deadline }
+        Session { store, target: Target::Transaction(transaction), deadline, patient }
     }
 
     /// The same session for somebody who has time until `deadline`: then a statement that is still
@@ -80,7 +86,7 @@ impl Session {
         if self.is_transaction() {
             return Err(DbError::invalid("a transaction has begun already"));
         }
-        Transaction::begin(&self.store, Isolation::default(), self.deadline).await
+        Transaction::begin(&self.store, Isolation::default(), self.deadline, false).await
     }
 
     /// Runs a statement and gives its rows.
@@ -150,8 +156,14 @@ impl Session {
     }
 
     async fn run(&self, statement: Statement, want: Want) -> Result<Outcome, DbError> {
-        let deadline = self.store.options.statement_until();
-        let deadline = self.deadline.map_or(deadline, |own| own.min(deadline));
+        let own = self.deadline;
+        let deadline = match self.patient {
+            true => own.unwrap_or_else(|| Instant::now() + PATIENCE),
+            false => {
+                let most = self.store.options.statement_until();
+                own.map_or(most, |own| own.min(most))
+            }
+        };
         if let Target::Transaction(_) = &self.target {
             let shared = self.transaction()?;
             return detached(async move {

@@ -61,14 +61,17 @@ impl Transaction {
         store: &Arc<Store>,
         isolation: Isolation,
         deadline: Option<Instant>,
+        patient: bool,
     ) -> Result<Self, DbError> {
         let until = store.options.wait_until();
         let until = deadline.map_or(until, |deadline| deadline.min(until));
         // To its end, whatever becomes of the caller: what has begun knows how to end.
         let opening = Arc::clone(store);
-        let begun = detached(async move { Begun::open(&opening, isolation, until).await }).await?;
+        let begun =
+            detached(async move { Begun::open(&opening, isolation, until, patient).await }).await?;
         let shared = Arc::new(Mutex::new(Some(begun)));
-        let session = Session::inside(Arc::clone(store), Arc::downgrade(&shared), deadline);
+        let session =
+            Session::inside(Arc::clone(store), Arc::downgrade(&shared), deadline, patient);
         Ok(Transaction { shared, session })
     }
 
@@ -124,7 +127,12 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    async fn open(store: &Store, isolation: Isolation, until: Instant) -> Result<Self, DbError> {
+    async fn open(
+        store: &Store,
+        isolation: Isolation,
+        until: Instant,
+        patient: bool,
+    ) -> Result<Self, DbError> {
         match &store.backend {
             Backend::Sqlite(sqlite) => {
                 let connection = pool::get(&sqlite.writer, until).await?;
@@ -138,7 +146,13 @@ impl Begun {
                 let epoch = &postgres.epoch;
                 let connection = pool::get(&postgres.pool, until).await?;
                 let mut begun = Begun::new(Lease::Postgres(connection, Arc::clone(epoch)));
-                match begun.command(isolation.begin()).await {
+                let begin = if patient {
+                    // Connections have a time limit of their own.
+                    format!("{}; SET LOCAL statement_timeout = 0", isolation.begin())
+                } else {
+                    isolation.begin().to_owned()
+                };
+                match begun.command(&begin).await {
                     Ok(()) => return Ok(begun),
                     // The server may have gone away while the connection was idle; nothing has
                     // happened yet, so another connection does as well.
@@ -147,7 +161,7 @@ impl Begun {
                 }
                 let connection = pool::get(&postgres.pool, until).await?;
                 let mut begun = Begun::new(Lease::Postgres(connection, Arc::clone(epoch)));
-                begun.command(isolation.begin()).await?;
+                begun.command(&begin).await?;
                 Ok(begun)
             }
         }

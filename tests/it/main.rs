@@ -3,6 +3,7 @@
 // What tests share is test code too, which clippy cannot tell.
 #![allow(clippy::unwrap_used)]
 
+mod acknowledged;
 mod admin;
 mod admin_client;
 mod attacks;
@@ -10,6 +11,8 @@ mod bad_input;
 mod binary;
 mod config;
 mod constraints;
+mod data;
+mod databases;
 mod killed;
 mod lifecycle;
 mod neighbors;

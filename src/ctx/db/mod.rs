@@ -13,33 +13,51 @@ use self::transaction::Attempt;
 use self::values::{condition, failure, map, names, returning, rows, rows_to_lua};
 use super::{CallRef, Ctx};
 use crate::extension::database::Tables;
+use crate::extension::database::upgrade::Migrating;
 use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, bridge};
 use crate::store::Session;
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_field_method_get("db", |_, this| {
-        let tables = this
-            .call()?
-            .generation
-            .parts
-            .get::<Tables>()
-            .ok_or_else(|| Failure::misuse("ctx.db: the plugin declares no tables"))?;
+        let call = this.call()?;
+        let tables = match (&call.migration, call.generation.parts.get::<Tables>()) {
+            (Some(migrating), _) => Source::Migrating(migrating.clone()),
+            (None, Some(tables)) => Source::Declared(tables),
+            (None, None) => {
+                return Err(Failure::misuse("ctx.db: the plugin declares no tables"));
+            }
+        };
         Ok(Db { call: this.0.clone(), tables, level: None, attempt: None })
     });
+}
+
+/// Which tables can be named.
+#[derive(Clone)]
+enum Source {
+    Declared(Arc<Tables>),
+    /// Those of the moment: a migration can change them.
+    Migrating(Migrating),
 }
 
 /// The tables, and the call that uses them.
 #[derive(Clone)]
 struct Db {
     call: CallRef,
-    tables: Arc<Tables>,
+    tables: Source,
     /// The transaction that it was given for; without one it takes part in whatever is open.
     level: Option<u64>,
     attempt: Option<Attempt>,
 }
 
 impl Db {
+    fn tables(&self) -> Arc<Tables> {
+        match &self.tables {
+            Source::Declared(tables) => Arc::clone(tables),
+            Source::Migrating(migrating) => Arc::new(Tables::new(migrating.set())),
+        }
+    }
+
     fn session(&self, lua: &Lua) -> mlua::Result<Session> {
         check_can_wait(lua, "ctx.db")?;
         let call = self.call.get()?;
@@ -56,7 +74,7 @@ impl Db {
 impl UserData for Db {
     fn register(registry: &mut UserDataRegistry<Self>) {
         registry.add_method("from", |_, this, table: LuaString| {
-            let query = this.tables.from(&table.to_str()?).map_err(failure)?;
+            let query = this.tables().from(&table.to_str()?).map_err(failure)?;
             Ok(Rows { db: this.clone(), query })
         });
         registry.add_async_method("insert", |lua, this, (table, row): (LuaString, Value)| {
@@ -64,7 +82,7 @@ impl UserData for Db {
             async move {
                 let row = map(&row, "the row")?;
                 let session = db.session(&lua)?;
-                let made = db.tables.insert(&session, &table.to_str()?, &row).await;
+                let made = db.tables().insert(&session, &table.to_str()?, &row).await;
                 bridge::map_to_lua(&lua, &made.map_err(failure)?)
             }
         });
@@ -73,7 +91,7 @@ impl UserData for Db {
             async move {
                 let many = rows(&many)?;
                 let session = db.session(&lua)?;
-                let made = db.tables.insert_many(&session, &table.to_str()?, &many).await;
+                let made = db.tables().insert_many(&session, &table.to_str()?, &many).await;
                 rows_to_lua(&lua, &made.map_err(failure)?)
             }
         });
@@ -84,7 +102,7 @@ impl UserData for Db {
                 let row = map(&row, "the row")?;
                 let key = names(&[key], "upsert, by which a row is found,")?;
                 let session = db.session(&lua)?;
-                let made = db.tables.upsert(&session, &table.to_str()?, &row, &key).await;
+                let made = db.tables().upsert(&session, &table.to_str()?, &row, &key).await;
                 bridge::map_to_lua(&lua, &made.map_err(failure)?)
             }
         });
@@ -98,10 +116,10 @@ impl UserData for Db {
                 let session = db.session(&lua)?;
                 if returning(&options)? {
                     let rows =
-                        db.tables.update_returning(&session, &table, &changes, &filter).await;
+                        db.tables().update_returning(&session, &table, &changes, &filter).await;
                     return rows_to_lua(&lua, &rows.map_err(failure)?);
                 }
-                let count = db.tables.update(&session, &table, &changes, &filter).await;
+                let count = db.tables().update(&session, &table, &changes, &filter).await;
                 Ok(Value::Number(count.map_err(failure)? as f64))
             }
         });
@@ -114,10 +132,10 @@ impl UserData for Db {
                 let filter = condition(&filter)?;
                 let session = db.session(&lua)?;
                 if returning(&options)? {
-                    let rows = db.tables.delete_returning(&session, &table, &filter).await;
+                    let rows = db.tables().delete_returning(&session, &table, &filter).await;
                     return rows_to_lua(&lua, &rows.map_err(failure)?);
                 }
-                let count = db.tables.delete(&session, &table, &filter).await;
+                let count = db.tables().delete(&session, &table, &filter).await;
                 Ok(Value::Number(count.map_err(failure)? as f64))
             }
         });

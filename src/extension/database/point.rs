@@ -1,21 +1,27 @@
 //! Tables as an extension point.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use mlua::Function;
+use mlua::chunk::ChunkMode;
 
 use super::declare::{Declaration, from_value};
 use super::migrations::{self, Migration};
 use super::model::Place;
-use super::{Installed, TableSet, Tables, upgrade};
-use crate::error::{Phase, Problem, Result};
-use crate::extension::{Conflict, ExtensionPoint, Loading};
+use super::upgrade::{self, Migrating};
+use super::{Installed, TableSet, Tables};
+use crate::ctx::CallContext;
+use crate::error::{Error, Phase, Problem, Result};
+use crate::extension::{Conflict, ExtensionPoint, Loading, script_problem};
 use crate::lua::bridge;
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
+use crate::plugin::lifecycle::StepTransaction;
 use crate::plugin::manifest::DatabaseKind;
+use crate::store::Session;
 use crate::store::plugins::{self, PluginRecord};
-use crate::store::{DbError, Session};
 
 /// The extension point.
 #[derive(Debug)]
@@ -61,7 +67,12 @@ impl ExtensionPoint for Database {
             Err(problems) => problems.into_iter().for_each(|problem| loading.problem(problem)),
         }
         match migrations::files(loading.source) {
-            Ok(files) => loading.parts.insert(Arc::new(Migrations(files))),
+            Ok(files) => {
+                for file in &files {
+                    declare_migration(loading, file).await;
+                }
+                loading.parts.insert(Arc::new(Migrations(files)));
+            }
             Err(problems) => problems.into_iter().for_each(|problem| loading.problem(problem)),
         }
     }
@@ -80,27 +91,34 @@ impl ExtensionPoint for Database {
         Ok(Installed::remember(session, generation.plugin_id(), Some(&installed)).await?)
     }
 
-    async fn upgrade(&self, generation: &Generation, session: &Session) -> Result<()> {
-        let Some(tables) = generation.parts.get::<Tables>() else { return Ok(()) };
-        let plugin_id = generation.plugin_id();
-        let Some(before) = installed(session, plugin_id).await? else { return Ok(()) };
-        let no_migrations = async |_, _| Ok(());
-        let after = upgrade::upgrade(session, &before, tables.set(), &[], no_migrations).await?;
-        if after != before {
-            Installed::remember(session, plugin_id, Some(&after)).await?;
-        }
-        Ok(())
+    fn needs_upgrade(&self, generation: &Generation, record: &PluginRecord) -> Result<bool> {
+        let Some(tables) = generation.parts.get::<Tables>() else { return Ok(false) };
+        let installed = Installed::of(record)?;
+        let installed = installed.unwrap_or_else(|| Installed::nothing(&record.plugin_id));
+        let pending = pending(generation, &installed)?;
+        Ok(!pending.is_empty() || installed.set != **tables.set())
     }
 
-    async fn downgrade(&self, before: &PluginRecord, session: &Session) -> Result<()> {
-        let plugin_id = &before.plugin_id;
-        let Some(now) = installed(session, plugin_id).await? else { return Ok(()) };
-        let before = Installed::of(before)?.unwrap_or_else(|| Installed::nothing(plugin_id));
-        if now == before {
-            return Ok(());
-        }
-        upgrade::change(session, &now.set, &before.set).await?;
-        Ok(Installed::remember(session, plugin_id, Some(&before)).await?)
+    async fn upgrade(
+        &self,
+        generation: &Arc<Generation>,
+        record: &PluginRecord,
+        transaction: &StepTransaction,
+    ) -> Result<()> {
+        let Some(tables) = generation.parts.get::<Tables>() else { return Ok(()) };
+        let (session, plugin_id) = (transaction.session(), generation.plugin_id());
+        let before = Installed::of(record)?.unwrap_or_else(|| Installed::nothing(plugin_id));
+        let pending = pending(generation, &before)?;
+        let names: Vec<String> = pending.iter().map(|file| file.name.clone()).collect();
+        let migrate = |name: String, migrating: Migrating| {
+            let file = pending.iter().find(|file| file.name == name);
+            async move {
+                let Some(file) = file else { return Ok(()) };
+                run_migration(generation, file, migrating, transaction).await
+            }
+        };
+        let after = upgrade::upgrade(session, &before, tables.set(), &names, migrate).await?;
+        Ok(Installed::remember(session, plugin_id, Some(&after)).await?)
     }
 
     async fn uninstall(&self, plugin_id: &str, session: &Session) -> Result<()> {
@@ -115,11 +133,46 @@ impl ExtensionPoint for Database {
 #[derive(Debug)]
 pub struct Migrations(pub Vec<Migration>);
 
-/// What the plugin has in the database; `None` if it has no record.
-async fn installed(session: &Session, plugin_id: &str) -> Result<Option<Installed>, DbError> {
-    let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(None) };
-    let installed = Installed::of(&record)?;
-    Ok(Some(installed.unwrap_or_else(|| Installed::nothing(plugin_id))))
+/// Lets a migration be run: its `up` becomes a handler.
+async fn declare_migration(loading: &mut Loading<'_>, file: &Migration) {
+    // What the host calls gets a ctx, a migration what is in it.
+    const CALLED: &str = "local up = ...\nreturn function(ctx) return up(ctx.db, ctx) end";
+    let wanted_by = format!("the migration {}", file.name);
+    let Some(up) = loading.function(&file.path, "up", &wanted_by).await else { return };
+    let chunk = loading.lua.load(CALLED).set_name("=@host/migration").set_mode(ChunkMode::Text);
+    match chunk.call::<Function>(up) {
+        Ok(handler) => loading.handler(migration_key(file), handler),
+        Err(error) => loading.lua_problem(&error, &file.path),
+    }
+}
+
+fn migration_key(file: &Migration) -> String {
+    format!("migration:{}", file.name)
+}
+
+/// The migrations of this version that have not run.
+fn pending(generation: &Generation, installed: &Installed) -> Result<Vec<Migration>> {
+    let files = generation.parts.get::<Migrations>();
+    let files = files.as_ref().map_or(&[][..], |migrations| &migrations.0);
+    migrations::pending(files, &installed.migrations).map_err(Error::from_problems)
+}
+
+async fn run_migration(
+    generation: &Arc<Generation>,
+    file: &Migration,
+    migrating: Migrating,
+    transaction: &StepTransaction,
+) -> Result<()> {
+    // It runs once, with an administrator's knowledge, and may have many rows to go through.
+    let limit = Duration::from_millis(generation.services.limits.max_timeout_ms);
+    let context = CallContext::of(generation, Instant::now() + limit);
+    let context = transaction.context(context).migrating(migrating);
+    tracing::info!(plugin = generation.plugin_id(), "migration {}", file.name);
+    generation.call(&migration_key(file), &[], context).await.map(drop).map_err(|script| {
+        let mut problem = script_problem(Phase::Activate, &script, &file.path);
+        problem.message = format!("migration {}: {}", file.name, problem.message);
+        Error::from_problems(vec![generation.source().illustrate(problem)])
+    })
 }
 
 fn kind_name(kind: DatabaseKind) -> &'static str {

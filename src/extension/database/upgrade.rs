@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 use sea_query::{Func, Query};
 use tokio::sync::Mutex;
 
+use super::errors::columns_of;
 use super::installed::Installed;
 use super::model::{Table, TableSet};
 use super::plan::{self, Evolving, Plan, Structural};
@@ -201,25 +202,4 @@ fn explained(set: &TableSet, error: DbError) -> DbError {
     };
     let message = format!("{place}: {what}");
     DbError { message, table: Some(table.name.clone()), columns, ..error }
-}
-
-/// The columns that an error is about, as declared. SQLite names them, PostgreSQL the constraint.
-fn columns_of(table: &Table, error: &DbError) -> Vec<String> {
-    let named = |physical: &String| Some(table.physical(physical)?.name.clone());
-    if !error.columns.is_empty() {
-        return error.columns.iter().filter_map(named).collect();
-    }
-    let Some(constraint) = &error.constraint else { return Vec::new() };
-    let at = |places: &[usize]| places.iter().map(|i| table.columns[*i].name.clone()).collect();
-    if *constraint == table.key_constraint() {
-        return at(&table.key);
-    }
-    if let Some(index) = table.indexes.iter().find(|index| index.physical == *constraint) {
-        return at(&index.columns);
-    }
-    let column = table.columns.iter().find(|column| {
-        table.unique_constraint(column) == *constraint
-            || table.foreign_key_constraint(column) == *constraint
-    });
-    column.map(|column| column.name.clone()).into_iter().collect()
 }

@@ -12,9 +12,8 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::model::*;
-use super::{Tables, ddl};
+use super::{Tables, upgrade};
 use crate::error::Problem;
-use crate::store::plugins::OwnedTables;
 use crate::store::testing::{On, TestDatabase};
 use crate::store::{DbError, Session, Store};
 use crate::value::{Map, Value};
@@ -129,17 +128,28 @@ pub async fn database(on: On) -> Database {
     Database { session: store.session(), store, _database: database }
 }
 
+/// One of each.
+pub async fn databases() -> Vec<Database> {
+    vec![database(On::Sqlite).await, database(On::Postgres).await]
+}
+
 impl Database {
-    pub async fn create(&self, set: &TableSet) -> Result<OwnedTables, DbError> {
+    pub async fn create(&self, set: &TableSet) -> Result<(), DbError> {
         let tx = self.store.begin().await?;
-        let owned = ddl::create(tx.session(), set).await?;
-        tx.commit().await?;
-        Ok(owned)
+        upgrade::create(tx.session(), set).await?;
+        tx.commit().await
     }
 
-    pub async fn drop(&self, owned: &OwnedTables) -> Result<(), DbError> {
+    pub async fn drop(&self, set: &TableSet) -> Result<(), DbError> {
         let tx = self.store.begin().await?;
-        ddl::drop(tx.session(), owned).await?;
+        upgrade::drop(tx.session(), set).await?;
+        tx.commit().await
+    }
+
+    /// Makes the tables of `from` those of `to`.
+    pub async fn change(&self, from: &TableSet, to: &TableSet) -> Result<(), DbError> {
+        let tx = self.store.begin().await?;
+        upgrade::change(tx.session(), from, to).await?;
         tx.commit().await
     }
 

@@ -1,8 +1,8 @@
 //! Tables are created and dropped whole or not at all, and never over another's.
 
 use super::*;
-use crate::extension::database::differences;
-use crate::store::plugins::{self, PluginChanges};
+use crate::extension::database::Installed;
+use crate::store::plugins;
 use crate::store::{DbErrorKind, Statement};
 use ColumnType as T;
 
@@ -17,17 +17,17 @@ async fn a_dropped_transaction_leaves_neither_tables_nor_rows(
     let row = map(json!({ "title": "a" }));
 
     let tx = db.store.begin().await.unwrap();
-    ddl::create(tx.session(), &set).await.unwrap();
+    upgrade::create(tx.session(), &set).await.unwrap();
     tables.insert(tx.session(), "polls", &row).await.unwrap();
     plugins::insert(tx.session(), "polls").await.unwrap();
     drop(tx);
     assert!(plugins::by_plugin_id(&db.session, "polls").await.unwrap().is_none());
     assert!(tables.insert(&db.session, "polls", &row).await.is_err());
 
-    let owned = db.create(&set).await.unwrap();
+    db.create(&set).await.unwrap();
     tables.insert(&db.session, "polls", &row).await.unwrap();
     let tx = db.store.begin().await.unwrap();
-    ddl::drop(tx.session(), &owned).await.unwrap();
+    upgrade::drop(tx.session(), &set).await.unwrap();
     drop(tx);
     assert_eq!(tables.from("polls").unwrap().count(&db.session).await, Ok(1));
 }
@@ -40,9 +40,7 @@ async fn what_was_created_is_dropped_and_can_be_created_again(
     let db = database(on).await;
     let set = polls().unwrap();
     for _ in 0..2 {
-        let owned = db.create(&set).await.unwrap();
-        assert_eq!(owned.tables, ["polls_polls", "polls_poll_votes"]);
-        assert_eq!(owned.indexes.len(), 3);
+        db.create(&set).await.unwrap();
         let tables = Tables::new(Arc::new(set.clone()));
         let poll =
             tables.insert(&db.session, "polls", &map(json!({ "title": "a" }))).await.unwrap();
@@ -50,15 +48,18 @@ async fn what_was_created_is_dropped_and_can_be_created_again(
         vote.insert("pollId".into(), poll["id"].clone());
         let vote = tables.insert(&db.session, "pollVotes", &vote).await.unwrap();
         assert_eq!(vote["id"], Value::Int(1));
-        db.drop(&owned).await.unwrap();
-        db.drop(&owned).await.unwrap();
+        db.drop(&set).await.unwrap();
+        db.drop(&set).await.unwrap();
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_table_whose_rows_refer_to_each_other_can_be_dropped() {
+async fn a_table_whose_rows_refer_to_each_other_can_be_dropped(
+    #[values(On::Sqlite, On::Postgres)] on: On,
+) {
     for on_delete in [OnDelete::NoAction, OnDelete::Restrict, OnDelete::Cascade] {
-        let db = database(On::Sqlite).await;
+        let db = database(on).await;
         let tree = table("tree", &[("id", T::Integer, "primaryKey"), ("parent", T::Integer, "")]);
         let set = TableSet::new(
             "p",
@@ -67,14 +68,14 @@ async fn a_table_whose_rows_refer_to_each_other_can_be_dropped() {
             vec![relation("tree.parent", "tree.id", on_delete)],
         )
         .unwrap();
-        let owned = db.create(&set).await.unwrap();
-        let tables = Tables::new(Arc::new(set));
+        db.create(&set).await.unwrap();
+        let tables = Tables::new(Arc::new(set.clone()));
         for row in
             [json!({ "id": 1 }), json!({ "id": 2, "parent": 1 }), json!({ "id": 3, "parent": 2 })]
         {
             tables.insert(&db.session, "tree", &map(row)).await.unwrap();
         }
-        db.drop(&owned).await.unwrap_or_else(|e| panic!("{on_delete:?}: {e}"));
+        db.drop(&set).await.unwrap_or_else(|e| panic!("{on_delete:?}: {e}"));
     }
 }
 
@@ -85,10 +86,11 @@ async fn a_name_taken_by_another_plugin_is_refused(#[values(On::Sqlite, On::Post
     let one = |plugin: &str, name: &str| {
         TableSet::new(plugin, vec![table(name, &[("x", T::Text, "")])], vec![], vec![]).unwrap()
     };
-    let record = plugins::insert(&db.session, "a").await.unwrap();
-    let owned = db.create(&one("a", "b_c")).await.unwrap();
-    let changes = PluginChanges { tables: Some(owned), ..PluginChanges::default() };
-    plugins::update(&db.session, &record.id, changes).await.unwrap();
+    plugins::insert(&db.session, "a").await.unwrap();
+    let set = one("a", "b_c");
+    db.create(&set).await.unwrap();
+    let installed = Installed { set, migrations: vec!["0001_first".into()] };
+    Installed::remember(&db.session, "a", Some(&installed)).await.unwrap();
 
     let error = db.create(&one("a_b", "c")).await.unwrap_err();
     assert_eq!(error.kind, DbErrorKind::Invalid);
@@ -104,8 +106,8 @@ async fn a_name_taken_by_another_plugin_is_refused(#[values(On::Sqlite, On::Post
 async fn tables_change_in_transactions_only(#[values(On::Sqlite, On::Postgres)] on: On) {
     let db = database(on).await;
     let set = polls().unwrap();
-    assert!(ddl::create(&db.session, &set).await.is_err());
-    assert!(ddl::drop(&db.session, &OwnedTables::default()).await.is_err());
+    assert!(upgrade::create(&db.session, &set).await.is_err());
+    assert!(upgrade::drop(&db.session, &set).await.is_err());
 }
 
 #[rstest]
@@ -160,39 +162,4 @@ async fn defaults_and_checks_are_in_the_database_too(#[values(On::Sqlite, On::Po
         }
     }
     assert_eq!(tables.update(&db.session, "t", &other, &map(json!({ "id": 2 }))).await, Ok(1));
-}
-
-#[rstest]
-#[tokio::test]
-async fn changed_declarations_are_noticed(#[values(On::Sqlite, On::Postgres)] on: On) {
-    let db = database(on).await;
-    let one = |columns: &[(&str, ColumnType, &str)]| {
-        TableSet::new("p", vec![table("t", columns)], vec![], vec![]).unwrap()
-    };
-    let set = one(&[
-        ("id", T::Serial, "primaryKey"),
-        ("name", T::Text, "notNull"),
-        ("n", T::Integer, ""),
-        ("old", T::Text, ""),
-    ]);
-    let missing = differences(&db.session, &set).await.unwrap();
-    assert_eq!(missing, ["table t is not in the database"]);
-    db.create(&set).await.unwrap();
-    assert_eq!(differences(&db.session, &set).await, Ok(vec![]));
-    let changed = one(&[
-        ("id", T::Integer, ""),
-        ("name", T::Text, ""),
-        ("n", T::Real, ""),
-        ("newOne", T::Text, ""),
-    ]);
-    assert_eq!(
-        differences(&db.session, &changed).await.unwrap(),
-        [
-            "t.id has another type in the database (INTEGER)",
-            "t.name must not be NULL in the database",
-            "t.n has another type in the database (INT)",
-            "t.newOne is not in the database",
-            "t: the database has a column old more",
-        ]
-    );
 }
