@@ -68,7 +68,7 @@ impl Aggregate {
             }
             (Aggregate::Sum, _) => Func::sum(itself(column)).into(),
             (Aggregate::Avg, Dialect::Postgres) => {
-                Expr::from(Func::avg(itself(column))).cast_as("double precision")
+                Expr::from(Func::avg(itself(column))).cast_as("float8")
             }
             (Aggregate::Avg, Dialect::Sqlite) if is_decimal => {
                 Func::avg(itself(column).cast_as("REAL")).into()

@@ -2,7 +2,7 @@
 
 use sea_query::{Expr, Func, LockType, NullOrdering, Order, SelectStatement};
 
-use super::{MAX_ROWS, Query};
+use super::{MAX_ROWS, Query, at};
 use crate::extension::database::errors::Doing;
 use crate::extension::database::model::{Column, ColumnType, Table};
 use crate::extension::database::rows::read_row;
@@ -89,25 +89,37 @@ impl Query {
     }
 
     /// The statement that [`Query::all`] runs.
+    ///
+    /// # Errors
+    /// `invalid` when distinct rows are to be sorted by what is not selected.
     pub(in crate::extension::database) fn statement(
         &self,
         dialect: Dialect,
         columns: &[usize],
         limit: u64,
-    ) -> Statement {
+    ) -> Result<Statement, DbError> {
         let mut select = self.filtered(dialect);
         select.columns(columns.iter().map(|i| self.physical(*i)));
         if self.inner.distinct {
-            select.distinct();
+            if let Some((index, _)) = self.inner.order.iter().find(|(i, _)| !columns.contains(i)) {
+                let column = &self.table().columns[*index];
+                let message = "distinct rows can be sorted by what is selected only".to_owned();
+                return Err(at(self.table(), column, message));
+            }
+            // PostgreSQL sorts distinct rows by plain columns alone.
+            select = sea_query::Query::select()
+                .columns(columns.iter().map(|i| self.physical(*i)))
+                .from_subquery(select.distinct().to_owned(), "part")
+                .to_owned();
         }
         self.ordered(&mut select, dialect);
         self.paged(&mut select, Some(limit));
         // On SQLite the transaction has the only writer from its beginning on.
         if self.inner.for_update && dialect == Dialect::Postgres {
             select.lock(LockType::Update);
-            return Statement::read(dialect, &select).locking();
+            return Ok(Statement::read(dialect, &select).locking());
         }
-        Statement::read(dialect, &select)
+        Ok(Statement::read(dialect, &select))
     }
 
     async fn rows(&self, session: &Session, limit: u64) -> Result<Vec<Map>, DbError> {
@@ -123,7 +135,7 @@ impl Query {
         // Those that lead to related rows are read in any case.
         let mut columns = given.clone();
         columns.extend(self.linking_columns(&given));
-        let statement = self.statement(session.dialect(), &columns, limit);
+        let statement = self.statement(session.dialect(), &columns, limit)?;
         let found = self.fetch(session, statement).await?;
         let set = &self.inner.set;
         let read = |cells| read_row(session.cipher(), set, table, &columns, cells);
