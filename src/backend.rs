@@ -82,7 +82,7 @@ impl Backend for LocalHost {
     ) -> ControlReply {
         let builder = HostBuilder::new(settings);
         let host = match operation {
-            Operation::List | Operation::Info => builder.look().await,
+            Operation::List | Operation::Info | Operation::Plan => builder.look().await,
             // What the operation does depends on the other active plugins.
             _ => builder.start().await,
         };
@@ -142,8 +142,12 @@ impl Control {
             Operation::Activate => manager.activate(id).await?,
             Operation::Deactivate => manager.deactivate(id, request.force).await?,
             Operation::Uninstall => manager.uninstall(id, request.force).await?,
+            Operation::Plan => return Ok(ControlReply::plan(manager.table_plan(id).await?)),
+            Operation::Restore => {
+                manager.restore(id, request.file.clone(), request.replace).await?
+            }
         };
-        Ok(ControlReply::plugin(info(&view)))
+        Ok(ControlReply { note: view.note.clone(), ..ControlReply::plugin(info(&view)) })
     }
 }
 

@@ -31,6 +31,8 @@ use crate::store::{Cipher, Store, StoreOptions};
 
 /// The database's file in the data dir.
 const DATABASE_FILE: &str = "moondock.db";
+/// The folder of backups in the data dir.
+const BACKUPS: &str = "backups";
 
 /// Makes a [`Host`]. Embedders add their own fields and accounts here.
 ///
@@ -137,6 +139,7 @@ impl HostBuilder {
         services.events.connect(&services);
         let manager_options = ManagerOptions {
             plugins_dir: settings.plugins.clone(),
+            backups: settings.data_dir.join(BACKUPS),
             automatic: settings.mode == SettingsMode::Dev,
             report: match settings.mode {
                 SettingsMode::Serve => Report::Log,

@@ -5,6 +5,7 @@ mod dev;
 mod plugin;
 mod serve;
 mod table;
+mod table_plan;
 
 use std::io::Write;
 use std::process::ExitCode;

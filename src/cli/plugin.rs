@@ -1,12 +1,13 @@
 //! `moondock plugin …`: in the running server if there is one, else in this process.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::table::Table;
-use super::{Backend, Failure, client};
+use super::{Backend, Failure, client, table_plan};
 use crate::control::{ControlReply, ControlRequest, Operation, PluginInfo};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::error::Error;
@@ -55,8 +56,31 @@ enum Action {
     Activate(Named),
     /// Deactivates a plugin
     Deactivate(Forceable),
-    /// Uninstalls a plugin and drops its tables
+    /// Uninstalls a plugin and drops its tables, after a backup if its record says so
     Uninstall(Forceable),
+    /// Shows what the version in a plugin's folder would change in the database
+    Plan {
+        /// The plugin's id, which is its folder's name
+        id: String,
+        /// Writes JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Brings a plugin's rows back from a backup
+    Restore {
+        /// The plugin's id, which is its folder's name
+        id: String,
+        /// The backup [default: the newest of the plugin in the data dir]
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+        /// Deletes the rows that are in the plugin's tables
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
 }
 
 #[derive(Args)]
@@ -109,6 +133,14 @@ impl Action {
             Action::Activate(named) => about(Operation::Activate, named.id, named.flags),
             Action::Deactivate(f) => f.plan(Operation::Deactivate),
             Action::Uninstall(f) => f.plan(Operation::Uninstall),
+            Action::Plan { id, json, flags } => Plan { json, ..about(Operation::Plan, id, flags) },
+            Action::Restore { id, file, replace, flags } => {
+                let mut plan = about(Operation::Restore, id, flags);
+                // A running server may have another current folder.
+                plan.request.file = file.map(|file| std::path::absolute(&file).unwrap_or(file));
+                plan.request.replace = replace;
+                plan
+            }
         }
     }
 }
@@ -160,13 +192,17 @@ fn as_json(reply: &ControlReply) -> String {
         // Only maps with keys that are no strings fail, and these types have none.
         serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
     }
-    match (&reply.plugins, &reply.plugin) {
-        (Some(plugins), _) => pretty(plugins),
-        (None, plugin) => pretty(plugin),
+    match (&reply.plugins, &reply.plan, &reply.plugin) {
+        (Some(plugins), _, _) => pretty(plugins),
+        (None, Some(plan), _) => pretty(plan),
+        (None, None, plugin) => pretty(plugin),
     }
 }
 
 fn describe(operation: Operation, reply: &ControlReply) -> String {
+    if let Some(plan) = &reply.plan {
+        return table_plan::describe(plan);
+    }
     match (operation, &reply.plugin, &reply.plugins) {
         (Operation::List, _, Some(plugins)) => list(plugins),
         (Operation::Info, Some(plugin), _) => info(plugin, &Reporter::stdout()),
@@ -176,9 +212,11 @@ fn describe(operation: Operation, reply: &ControlReply) -> String {
                 Operation::Activate => "activated",
                 Operation::Deactivate => "deactivated",
                 Operation::Uninstall => "uninstalled",
-                Operation::List | Operation::Info => "found",
+                Operation::Restore => "restored",
+                Operation::List | Operation::Info | Operation::Plan => "found",
             };
-            format!("{} {done}\n", plugin.plugin_id)
+            let note = reply.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+            format!("{} {done}{note}\n", plugin.plugin_id)
         }
         _ => String::new(),
     }

@@ -17,6 +17,7 @@ pub use listen::{listen, serve};
 
 use crate::error::{Error, Problem, code};
 use crate::plugin::manifest::Permissions;
+use crate::value::Value;
 
 /// The socket of the server that uses this data dir.
 pub fn socket_path(data_dir: &Path) -> PathBuf {
@@ -32,16 +33,20 @@ pub enum Operation {
     Activate,
     Deactivate,
     Uninstall,
+    Plan,
+    Restore,
 }
 
 impl Operation {
-    const ALL: [Operation; 6] = [
+    const ALL: [Operation; 8] = [
         Operation::List,
         Operation::Info,
         Operation::Install,
         Operation::Activate,
         Operation::Deactivate,
         Operation::Uninstall,
+        Operation::Plan,
+        Operation::Restore,
     ];
 
     /// The name in the URL and on the command line.
@@ -53,6 +58,8 @@ impl Operation {
             Operation::Activate => "activate",
             Operation::Deactivate => "deactivate",
             Operation::Uninstall => "uninstall",
+            Operation::Plan => "plan",
+            Operation::Restore => "restore",
         }
     }
 }
@@ -85,6 +92,11 @@ pub struct ControlRequest {
     pub grant: bool,
     /// Deactivating and uninstalling go on although the plugin's own functions fail.
     pub force: bool,
+    /// The backup to restore; `None` for the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Restoring deletes the rows that are there.
+    pub replace: bool,
 }
 
 impl ControlRequest {
@@ -106,6 +118,12 @@ pub struct ControlReply {
     /// What [`Operation::List`] found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugins: Option<Vec<PluginInfo>>,
+    /// What [`Operation::Plan`] found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// What the operation has to say beyond that it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ControlError>,
 }
@@ -114,6 +132,11 @@ impl ControlReply {
     /// Success with one plugin.
     pub fn plugin(plugin: PluginInfo) -> Self {
         ControlReply { ok: true, plugin: Some(plugin), ..ControlReply::default() }
+    }
+
+    /// Success with a plan.
+    pub fn plan(plan: Value) -> Self {
+        ControlReply { ok: true, plan: Some(plan), ..ControlReply::default() }
     }
 
     /// Success with a list.

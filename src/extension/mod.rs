@@ -6,6 +6,7 @@ pub mod graphql;
 pub mod hooks;
 mod loading;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -58,6 +59,29 @@ pub trait ExtensionPoint: Send + Sync {
         _transaction: &StepTransaction,
     ) -> Result<()> {
         Ok(())
+    }
+
+    /// Writes what the plugin has to a new file in `folder` and gives its path, in the transaction
+    /// that is about to remove it.
+    async fn backup(
+        &self,
+        _record: &PluginRecord,
+        _session: &Session,
+        _folder: &Path,
+    ) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    /// Brings back what [`ExtensionPoint::backup`] wrote, in a transaction, and gives the number of
+    /// rows. With `replace`, what is there is removed first.
+    async fn restore(
+        &self,
+        _record: &PluginRecord,
+        _session: &Session,
+        _file: &Path,
+        _replace: bool,
+    ) -> Result<u64> {
+        Ok(0)
     }
 
     /// Removes what [`ExtensionPoint::install`] made, in the same way. It gets only the id: the

@@ -25,7 +25,7 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
             values: ["LOADING", "ACTIVE", "INACTIVE", "ERROR"].map(EnumValueDef::new).into(),
             place: None,
         }),
-        object("Plugin", "A plugin and what is known about it.", PLUGIN_FIELDS),
+        plugin_type(&manager),
         object("PluginError", "Something that went wrong with a plugin.", ERROR_FIELDS),
         input(
             "QueryPluginsInput",
@@ -142,6 +142,28 @@ fn object(name: &str, description: &str, fields: &[(&str, &str)]) -> TypeDef {
     let fields = fields.iter().map(|(name, of)| FieldDef::new(*name, ty(of))).collect();
     let (name, description) = (name.to_owned(), Some(description.to_owned()));
     TypeDef::Object(ObjectDef { name, description, fields, place: None })
+}
+
+fn plugin_type(cell: &ManagerCell) -> TypeDef {
+    let mut plugin = object("Plugin", "A plugin and what is known about it.", PLUGIN_FIELDS);
+    let cell = cell.clone();
+    let resolver = for_fn(move |parent, _, _| {
+        let (cell, id) =
+            (cell.clone(), parent.get("pluginId").and_then(Value::as_str).map(str::to_owned));
+        async move {
+            let Some(id) = id else { return Ok(Value::Null) };
+            cell.get()?.table_plan(&id).await
+        }
+        .boxed()
+    });
+    let mut field = FieldDef::new("tablePlan", ty("JSON")).resolver(resolver);
+    let description = "What the version in the plugin's folder would change in the database: changes, \
+                       migrations, refused and sql.";
+    field.description = Some(description.to_owned());
+    if let TypeDef::Object(object) = &mut plugin {
+        object.fields.push(field);
+    }
+    plugin
 }
 
 fn input(name: &str, fields: &[(&str, &str)]) -> TypeDef {

@@ -63,6 +63,8 @@ pub struct PluginView {
     pub errors: Vec<RecordedError>,
     /// The configuration that was set, without what is secret. Nothing if no manifest says what is.
     pub config: Option<Value>,
+    /// What the operation has to say beyond that it is done.
+    pub note: Option<String>,
 }
 
 impl PluginView {
@@ -155,6 +157,7 @@ impl Directory {
             manifest: state.manifest,
             generation: state.active.map_or(0, |generation| generation.number),
             errors,
+            note: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Installing, uninstalling and deleting plugins.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::directory::{PluginView, granted};
@@ -9,6 +10,7 @@ use super::manifest::Permissions;
 use super::operations::{Operations, Purpose, asked};
 use super::records::require_id;
 use crate::error::{Error, Phase, Problem, Result};
+use crate::events::Event;
 use crate::store::plugins::{self, PluginChanges, PluginRecord};
 use crate::value::Value;
 
@@ -48,7 +50,7 @@ impl Operations {
         plugin_id: &str,
         grant: bool,
         config: Option<&Value>,
-    ) -> Result<(Arc<Generation>, Vec<crate::events::Event>), Vec<Problem>> {
+    ) -> Result<(Arc<Generation>, Vec<Event>), Vec<Problem>> {
         let install = |error: Error| problem_of(Phase::Install, &error);
         let database = |error: crate::store::DbError| install(error.into());
         let generation =
@@ -95,13 +97,18 @@ impl Operations {
         let steps = self.uninstall_steps(&record, force).await;
         drop(busy);
         match steps {
-            Ok(events) => {
+            Ok((events, files)) => {
                 self.directory.change(plugin_id, |state| state.errors.clear());
                 for held in events {
                     self.services.events.emit(held);
                 }
                 self.done("uninstalled", "plugin:uninstalled", plugin_id, None);
-                self.view(plugin_id).await
+                let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+                let note = (!files.is_empty()).then(|| format!("backup in {}", files.join(", ")));
+                if let Some(note) = &note {
+                    tracing::info!(plugin = plugin_id, "{note}");
+                }
+                Ok(PluginView { note, ..self.view(plugin_id).await? })
             }
             Err(problems) => {
                 if was_active && let Err(error) = self.activate(plugin_id).await {
@@ -116,7 +123,7 @@ impl Operations {
         &self,
         record: &PluginRecord,
         force: bool,
-    ) -> Result<Vec<crate::events::Event>, Vec<Problem>> {
+    ) -> Result<(Vec<Event>, Vec<PathBuf>), Vec<Problem>> {
         let plugin_id = &record.plugin_id;
         let uninstall = |error: Error| problem_of(Phase::Uninstall, &error);
         let database = |error: crate::store::DbError| uninstall(error.into());
@@ -138,6 +145,10 @@ impl Operations {
                 tracing::warn!(plugin = %plugin_id, "uninstalled without onUninstall");
             }
         }
+        let files = match record.backup {
+            true => self.back_up(record, transaction.session()).await?,
+            false => Vec::new(),
+        };
         for point in self.services.points.iter().rev() {
             point.uninstall(plugin_id, transaction.session()).await.map_err(uninstall)?;
         }
@@ -150,7 +161,7 @@ impl Operations {
             ..Default::default()
         };
         plugins::update(transaction.session(), &record.id, changes).await.map_err(database)?;
-        transaction.commit().await.map_err(uninstall)
+        Ok((transaction.commit().await.map_err(uninstall)?, files))
     }
 
     pub async fn delete(&self, plugin_id: &str) -> Result<PluginView> {

@@ -38,6 +38,8 @@ pub enum Report {
 pub struct ManagerOptions {
     /// The folder of plugin folders.
     pub plugins_dir: PathBuf,
+    /// The folder of backups, made when it is needed.
+    pub backups: PathBuf,
     /// For authors: new folders are installed, granted what they ask for, and activated.
     pub automatic: bool,
     pub report: Report,
@@ -193,6 +195,33 @@ impl Manager {
         let id = plugin_id.to_owned();
         self.run(move |operations| async move { operations.update(&id, update).await }.boxed())
             .await
+    }
+
+    /// What the version in the plugin's folder would change in the database.
+    ///
+    /// # Errors
+    /// When the plugin has no record, or the version does not load.
+    pub async fn table_plan(&self, plugin_id: &str) -> Result<Value> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| async move { operations.table_plan(&id).await }.boxed()).await
+    }
+
+    /// Brings rows back from a backup; without a file, from the newest one of the plugin.
+    ///
+    /// # Errors
+    /// When there is none, it does not fit, or there are rows and `replace` is not set; then nothing
+    /// has changed.
+    pub async fn restore(
+        &self,
+        plugin_id: &str,
+        file: Option<PathBuf>,
+        replace: bool,
+    ) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| {
+            async move { operations.restore(&id, file, replace).await }.boxed()
+        })
+        .await
     }
 
     /// Reads an active plugin's folder again and lets the new generation serve.

@@ -16,6 +16,7 @@ mod records;
 pub mod source;
 mod startup;
 mod steps;
+mod tables;
 pub mod update;
 mod upgrade;
 pub mod watcher;

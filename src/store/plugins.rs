@@ -255,6 +255,7 @@ fn json(value: &impl Serialize) -> Result<String, DbError> {
     serde_json::to_string(value).map_err(|e| DbError::invalid(format!("cannot write as JSON: {e}")))
 }
 
-fn now() -> String {
+/// The present moment: RFC 3339, UTC, milliseconds.
+pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }

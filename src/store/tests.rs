@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use rstest::rstest;
 
 use super::plugins::{self, PluginChanges, PluginFilter, RecordedError};
@@ -7,10 +5,6 @@ use super::testing::{On, TestDatabase};
 use super::{Backend, DbError, DbErrorKind, Store, StoreOptions};
 use crate::error::{Phase, Problem};
 use crate::value::Value;
-
-async fn memory() -> Arc<Store> {
-    Store::open("sqlite::memory:", StoreOptions::default()).await.unwrap()
-}
 
 #[rstest]
 #[tokio::test]

@@ -15,6 +15,7 @@ mod data;
 mod databases;
 mod killed;
 mod lifecycle;
+mod migrations;
 mod neighbors;
 mod process;
 mod reload;

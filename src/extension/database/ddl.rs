@@ -285,7 +285,8 @@ pub(super) fn add_foreign_key(
         .to(target.physical.clone(), target_column.physical.clone())
         .on_delete(action)
         .to_owned();
-    Statement::schema(Dialect::Postgres, &create)
+    // So that a restored backup may have rows that refer to later ones.
+    Statement::schema_text(format!("{} DEFERRABLE", create.build(PostgresQueryBuilder)))
 }
 
 /// What the database does when the row that `key` leads to is deleted.

@@ -5,6 +5,7 @@
 //! what is in the database. [`Tables`] is the only way to the rows: it can name no table outside of
 //! its set.
 
+pub mod backup;
 mod check;
 mod convert;
 mod ddl;
@@ -32,6 +33,6 @@ pub use model::{
     Place, RelationDef, Table, TableDef, TableSet,
 };
 pub(crate) use names::hint;
-pub use point::Database;
+pub use point::{Database, table_plan};
 pub use query::{Aggregate, MAX_CONDITIONS, MAX_ROWS, Page, Query};
 pub use tables::Tables;

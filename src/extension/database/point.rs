@@ -1,5 +1,6 @@
 //! Tables as an extension point.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,9 @@ use mlua::chunk::ChunkMode;
 use super::declare::{Declaration, from_value};
 use super::migrations::{self, Migration};
 use super::model::Place;
+use super::plan::Plan;
 use super::upgrade::{self, Migrating};
-use super::{Installed, TableSet, Tables};
+use super::{Installed, TableSet, Tables, backup};
 use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::extension::{Conflict, ExtensionPoint, Loading, script_problem};
@@ -20,8 +22,9 @@ use crate::parts::Parts;
 use crate::plugin::generation::Generation;
 use crate::plugin::lifecycle::StepTransaction;
 use crate::plugin::manifest::DatabaseKind;
-use crate::store::Session;
 use crate::store::plugins::{self, PluginRecord};
+use crate::store::{Dialect, Session};
+use crate::value::Value;
 
 /// The extension point.
 #[derive(Debug)]
@@ -121,6 +124,36 @@ impl ExtensionPoint for Database {
         Ok(Installed::remember(session, plugin_id, Some(&after)).await?)
     }
 
+    async fn backup(
+        &self,
+        record: &PluginRecord,
+        session: &Session,
+        folder: &Path,
+    ) -> Result<Option<PathBuf>> {
+        let Some(installed) = Installed::of(record)? else { return Ok(None) };
+        if installed.set.is_empty() {
+            return Ok(None);
+        }
+        let now = plugins::now();
+        let path = backup::new_path(folder, &record.plugin_id, &now);
+        let version = record.installed_version.as_deref().unwrap_or_default();
+        backup::write(session, &installed.set, version, &now, &path).await?;
+        Ok(Some(path))
+    }
+
+    async fn restore(
+        &self,
+        record: &PluginRecord,
+        session: &Session,
+        file: &Path,
+        replace: bool,
+    ) -> Result<u64> {
+        let installed = Installed::of(record)?;
+        let installed = installed.unwrap_or_else(|| Installed::nothing(&record.plugin_id));
+        let mut reader = backup::Reader::open(file)?;
+        Ok(backup::restore(session, &installed.set, &mut reader, replace).await?)
+    }
+
     async fn uninstall(&self, plugin_id: &str, session: &Session) -> Result<()> {
         let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
         let Some(installed) = Installed::of(&record)? else { return Ok(()) };
@@ -132,6 +165,29 @@ impl ExtensionPoint for Database {
 /// The migrations that a plugin has, in the order in which they run.
 #[derive(Debug)]
 pub struct Migrations(pub Vec<Migration>);
+
+/// What the version that was loaded would change in the database: see [`Plan::to_value`].
+///
+/// # Errors
+/// When what is installed cannot be known, or a migration has a number that was taken.
+pub fn table_plan(
+    generation: &Generation,
+    record: &PluginRecord,
+    dialect: Dialect,
+) -> Result<Value> {
+    let declared = generation.parts.get::<Tables>();
+    let none = TableSet::empty(&record.plugin_id);
+    let to = declared.as_ref().map_or(&none, |tables| &**tables.set());
+    let (from, pending) = match Installed::of(record)? {
+        Some(installed) => {
+            let pending = pending(generation, &installed)?;
+            (installed, pending.into_iter().map(|file| file.name).collect())
+        }
+        // Installing makes the tables as they are declared; migrations lead there from older ones.
+        None => (Installed::nothing(&record.plugin_id), Vec::new()),
+    };
+    Ok(Plan::new(&from, to, &pending).to_value(dialect)?)
+}
 
 /// Lets a migration be run: its `up` becomes a handler.
 async fn declare_migration(loading: &mut Loading<'_>, file: &Migration) {
