@@ -70,6 +70,11 @@ impl Statement {
         Statement { writes: true, changes_tables: true, kept: false, ..Statement::of(sql.into()) }
     }
 
+    /// A command of the host's own that is about neither rows nor tables, such as a grant.
+    pub fn command(sql: impl Into<String>) -> Self {
+        Statement { changes_tables: false, ..Statement::schema_text(sql) }
+    }
+
     /// A statement that a plugin has written, checked and taken apart at its values, behind a fence.
     /// It is not kept by the connection.
     pub fn fenced(

@@ -10,8 +10,10 @@ use mlua::{Lua, LuaString, UserData, UserDataFields, UserDataMethods, UserDataRe
 
 use self::query::Rows;
 use self::transaction::Attempt;
-use self::values::{condition, failure, map, names, returning, rows, rows_to_lua};
+use self::values::{condition, failure, map, names, parameters, returning, rows, rows_to_lua};
 use super::{CallRef, Ctx};
+use crate::error::Error;
+use crate::extension::database::sql::{self, Scope};
 use crate::extension::database::Tables;
 use crate::extension::database::upgrade::Migrating;
 use crate::lua::waiting::check_can_wait;
@@ -55,6 +57,21 @@ impl Db {
         match &self.tables {
             Source::Declared(tables) => Arc::clone(tables),
             Source::Migrating(migrating) => Arc::new(Tables::new(migrating.set())),
+        }
+    }
+
+    /// What raw SQL may be about: a migration is the plugin's own, anything else needs a grant.
+    fn scope(&self) -> mlua::Result<Scope<'_>> {
+        match &self.tables {
+            Source::Migrating(migrating) => Ok(Scope::Migration(migrating)),
+            Source::Declared(tables) if self.call.get()?.generation.granted().sql => {
+                Ok(Scope::Call(tables.set()))
+            }
+            Source::Declared(_) => {
+                let message = "raw SQL needs the permission \"sql\": ask for it in the manifest \
+                               (\"permissions\": { \"sql\": true }), and an administrator grants it";
+                Err(Failure::new(Error::new("forbidden", message)).into_lua_error())
+            }
         }
     }
 
@@ -137,6 +154,24 @@ impl UserData for Db {
                 }
                 let count = db.tables().delete(&session, &table, &filter).await;
                 Ok(Value::Number(count.map_err(failure)? as f64))
+            }
+        });
+        registry.add_async_method("query", |lua, this, (text, values): (LuaString, Value)| {
+            let db = this.clone();
+            async move {
+                let values = parameters(&values)?;
+                let session = db.session(&lua)?;
+                let rows = sql::query(&session, db.scope()?, &text.to_str()?, &values).await;
+                rows_to_lua(&lua, &rows.map_err(failure)?)
+            }
+        });
+        registry.add_async_method("execute", |lua, this, (text, values): (LuaString, Value)| {
+            let db = this.clone();
+            async move {
+                let values = parameters(&values)?;
+                let session = db.session(&lua)?;
+                let count = sql::execute(&session, db.scope()?, &text.to_str()?, &values).await;
+                Ok(count.map_err(failure)? as f64)
             }
         });
         registry.add_field_method_get("transaction", |lua, _| transaction::function(lua));

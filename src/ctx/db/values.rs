@@ -74,6 +74,14 @@ pub(super) fn rows(value: &Value) -> mlua::Result<Vec<Map>> {
         .collect()
 }
 
+/// The values for the `?` of a statement.
+pub(super) fn parameters(values: &Value) -> mlua::Result<Vec<HostValue>> {
+    match values {
+        Value::Nil => Ok(Vec::new()),
+        values => list(values, "the values of a statement"),
+    }
+}
+
 /// The rows that an update or delete is about. Leaving it out is more likely a mistake than a wish
 /// to change every row.
 pub(super) fn condition(value: &Value) -> mlua::Result<Map> {

@@ -231,7 +231,7 @@ pub async fn restore(
         Dialect::Sqlite => "PRAGMA defer_foreign_keys = ON",
         Dialect::Postgres => "SET CONSTRAINTS ALL DEFERRED",
     };
-    session.execute(Statement::schema_text(deferred)).await?;
+    session.execute(Statement::command(deferred)).await?;
     let (mut rows, mut waiting, mut of) = (0, Vec::new(), None);
     while let Some((name, values)) = reader.next(rows)? {
         let index = dumped.tables.iter().position(|table| table.name == name);

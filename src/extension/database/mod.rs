@@ -19,8 +19,11 @@ mod names;
 pub mod plan;
 mod point;
 mod query;
+mod raw;
 mod references;
+mod role;
 mod rows;
+pub mod sql;
 mod tables;
 mod taken;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::migrations::{self, Migration};
 use super::model::Place;
 use super::plan::Plan;
 use super::upgrade::{self, Migrating};
-use super::{Installed, TableSet, Tables, backup};
+use super::{Installed, TableSet, Tables, backup, role};
 use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::extension::{Conflict, ExtensionPoint, Loading, script_problem};
@@ -158,6 +158,7 @@ impl ExtensionPoint for Database {
         let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
         let Some(installed) = Installed::of(&record)? else { return Ok(()) };
         upgrade::drop(session, &installed.set).await?;
+        role::remove(session, plugin_id).await?;
         Ok(Installed::remember(session, plugin_id, None).await?)
     }
 }
