@@ -15,6 +15,8 @@ mod names;
 mod pattern;
 mod point;
 mod query;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "nothing runs raw SQL yet"))]
+mod raw;
 mod references;
 mod tables;
 #[cfg(test)]
