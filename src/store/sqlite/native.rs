@@ -15,6 +15,11 @@ use crate::store::{DbError, DbErrorKind};
 /// The exact sum of a decimal column. SQLite's own `sum` would make floating-point numbers of them.
 pub const DECIMAL_SUM: &str = "moondock_decimal_sum";
 
+/// The largest value, in bytes. A row of the host's own can be larger than one of a plugin.
+const MAX_VALUE: c_int = 64 * 1024 * 1024;
+/// The longest pattern of LIKE and GLOB, in bytes: a thousand characters, each escaped.
+const MAX_PATTERN: c_int = 8 * 1024;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Prepares a new connection.
@@ -27,6 +32,15 @@ pub fn set_up(handle: &mut LockedSqliteHandle<'_>, control: &Arc<Control>) -> Re
         (ffi::SQLITE_DBCONFIG_DEFENSIVE, 1),
     ] {
         configure(db, switch, on)?;
+    }
+    for (limit, most) in [
+        // Of one value, and so of what an expression can make: without it a gigabyte.
+        (ffi::SQLITE_LIMIT_LENGTH, MAX_VALUE),
+        // Matching takes time that grows with the wildcards, and nothing can interrupt it.
+        (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN),
+    ] {
+        // SAFETY: `db` is open, and the lock keeps others from using it.
+        unsafe { ffi::sqlite3_limit(db, limit, most) };
     }
     // SAFETY: `db` is open, and the lock keeps others from using it. The name is a C string; the
     // callbacks have the signatures that SQLite wants and do not unwind.
