@@ -15,6 +15,7 @@ mod document;
 mod execute;
 mod format;
 mod model;
+mod names;
 mod output;
 mod plan;
 mod point;
