@@ -10,6 +10,7 @@ mod bad_input;
 mod binary;
 mod config;
 mod constraints;
+mod from_table;
 mod killed;
 mod lifecycle;
 mod neighbors;

@@ -14,6 +14,7 @@ mod definition;
 mod document;
 mod execute;
 mod format;
+mod from_table;
 mod model;
 mod names;
 mod output;
