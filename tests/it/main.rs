@@ -13,6 +13,7 @@ mod config;
 mod constraints;
 mod data;
 mod databases;
+mod from_table;
 mod killed;
 mod lifecycle;
 mod migrations;

@@ -9,16 +9,10 @@ function M.registerTypes(builder)
 		},
 	})
 
-	builder:objectType("Poll", {
+	builder:objectFromTable("Poll", "polls", {
 		description = "A question with options to vote for.",
+		omit = { "authorId" },
 		fields = {
-			id = "ID!",
-			title = "String!",
-			description = "String",
-			state = "PollState!",
-			authorName = "String!",
-			createdAt = "DateTime!",
-			closedAt = "DateTime",
 			options = {
 				type = "[PollOption!]!",
 				description = "In the order in which the author gave them.",
@@ -47,11 +41,10 @@ function M.registerTypes(builder)
 		},
 	})
 
-	builder:objectType("PollOption", {
+	builder:objectFromTable("PollOption", "options", {
 		description = "One of the answers to a poll.",
+		only = { "id", "text" },
 		fields = {
-			id = "ID!",
-			text = "String!",
 			votes = {
 				type = "Int!",
 				description = "How many members have voted for it.",

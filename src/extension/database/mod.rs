@@ -35,7 +35,7 @@ pub use model::{
     Column, ColumnDef, ColumnType, Default, Enum, EnumDef, ForeignKey, Index, IndexDef, OnDelete,
     Place, RelationDef, Table, TableDef, TableSet,
 };
-pub(crate) use names::hint;
+pub(crate) use names::{hint, quoted};
 pub use point::{Database, table_plan};
 pub use query::{Aggregate, MAX_CONDITIONS, MAX_ROWS, Page, Query};
 pub use tables::Tables;

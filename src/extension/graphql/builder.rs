@@ -8,12 +8,14 @@ use parking_lot::Mutex;
 use super::constraints::{Constraints, Pattern};
 use super::definition::Definition;
 use super::format::Format;
+use super::from_table::{Direction, EnumUse};
 use super::model::{
     Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputDef, InputValueDef, ObjectDef,
     Operation, Place, RootField, TypeDef,
 };
 use super::resolvers::{LuaAuthCheck, LuaResolver};
 use super::types::TypeRef;
+use crate::extension::database::TableSet;
 use crate::nearest::hint;
 use crate::plugin::generation::GenerationHandle;
 use crate::value::Value;
@@ -26,6 +28,8 @@ pub struct Collected {
     pub handlers: Vec<(Arc<str>, Function)>,
     /// What is wrong, and where.
     pub problems: Vec<(Option<Place>, String)>,
+    /// Columns whose type is an enum that is declared once everything else is.
+    pub(super) enums: Vec<EnumUse>,
 }
 
 /// The userdata; clones collect into the same place.
@@ -33,24 +37,38 @@ pub struct Collected {
 pub struct Builder {
     plugin_id: String,
     generation: GenerationHandle,
+    tables: Option<Arc<TableSet>>,
     collected: Arc<Mutex<Collected>>,
 }
 
 impl Builder {
-    /// A builder for one plugin.
-    pub fn new(plugin_id: &str, generation: GenerationHandle) -> Self {
+    /// A builder for one plugin. Without `tables`, because something is wrong with them, types that
+    /// are made from tables are neither declared nor looked at.
+    pub fn new(
+        plugin_id: &str,
+        generation: GenerationHandle,
+        tables: Option<Arc<TableSet>>,
+    ) -> Self {
         let declarations = Declarations { owner: plugin_id.to_owned(), ..Default::default() };
         let collected = Collected { declarations, ..Default::default() };
         Builder {
             plugin_id: plugin_id.to_owned(),
             generation,
+            tables,
             collected: Arc::new(Mutex::new(collected)),
         }
     }
 
     /// Everything declared, leaving nothing behind.
     pub fn take(&self) -> Collected {
-        std::mem::take(&mut *self.collected.lock())
+        let mut collected = std::mem::take(&mut *self.collected.lock());
+        super::from_table::declare_enums(&mut collected);
+        collected
+    }
+
+    /// The plugin's tables, if they are all right.
+    pub(super) fn tables(&self) -> Option<&TableSet> {
+        self.tables.as_deref()
     }
 
     fn object(&self, definition: &mut Definition) -> TypeDef {
@@ -91,7 +109,7 @@ impl Builder {
 
     /// A field of `owner`. It is a type string, or a table with more to say; `further` reads the
     /// keys in `known` that only this kind of field has.
-    fn field<T>(
+    pub(super) fn field<T>(
         &self,
         definition: &mut Definition,
         owner: &str,
@@ -170,13 +188,21 @@ impl Builder {
                 "builder:{method} takes a name and a table: builder:{method}(\"Name\", {{ … }})"
             )));
         };
-        let place = calling_place(lua);
-        let mut definition = Definition::new(text(name)?, table.clone(), place);
+        let definition = Definition::new(text(name)?, table.clone(), calling_place(lua));
+        self.collect(definition, |definition, to| read(definition, &mut to.declarations));
+        Ok(())
+    }
+
+    /// Reads a definition with `read` and keeps what was found in it.
+    pub(super) fn collect(
+        &self,
+        mut definition: Definition,
+        read: impl FnOnce(&mut Definition, &mut Collected),
+    ) {
         let mut collected = self.collected.lock();
-        read(&mut definition, &mut collected.declarations);
+        read(&mut definition, &mut collected);
         collected.handlers.append(&mut definition.handlers);
         collected.problems.append(&mut definition.problems);
-        Ok(())
     }
 }
 
@@ -197,6 +223,12 @@ impl UserData for Builder {
                 to.types.push(this.enumeration(definition));
             })
         });
+        methods.add_method("objectFromTable", |lua, this, args| {
+            this.declare_from_table(lua, Direction::Output, args)
+        });
+        methods.add_method("inputFromTable", |lua, this, args| {
+            this.declare_from_table(lua, Direction::Input, args)
+        });
         methods.add_method("queryField", |lua, this, args| {
             this.declare(lua, "queryField", args, |definition, to| {
                 to.fields.extend(this.root_field(Operation::Query, definition));
@@ -209,7 +241,15 @@ impl UserData for Builder {
         });
         methods.add_meta_method(mlua::MetaMethod::Index, |_, _, key: LuaValue| {
             let key = key.to_string()?;
-            let methods = ["objectType", "inputType", "enumType", "queryField", "mutationField"];
+            let methods = [
+                "objectType",
+                "inputType",
+                "enumType",
+                "objectFromTable",
+                "inputFromTable",
+                "queryField",
+                "mutationField",
+            ];
             Err::<LuaValue, _>(mlua::Error::runtime(format!(
                 "builder has no method \"{key}\"; it has {}",
                 methods.join(", ")
@@ -232,7 +272,11 @@ fn type_of(definition: &mut Definition) -> Option<TypeRef> {
     }
 }
 
-fn input_value(definition: &mut Definition, name: &str, value: &LuaValue) -> Option<InputValueDef> {
+pub(super) fn input_value(
+    definition: &mut Definition,
+    name: &str,
+    value: &LuaValue,
+) -> Option<InputValueDef> {
     let what = format!("{}.{name}", definition.name);
     let mut own = definition.inner(&what, value)?;
     let ty = type_of(&mut own);
@@ -307,12 +351,12 @@ fn enum_value(definition: &mut Definition, value: &LuaValue) -> Option<EnumValue
     }
 }
 
-fn text(s: &LuaString) -> mlua::Result<String> {
+pub(super) fn text(s: &LuaString) -> mlua::Result<String> {
     Ok(s.to_str()?.to_owned())
 }
 
 /// Where the plugin called the builder.
-fn calling_place(lua: &mlua::Lua) -> Option<Place> {
+pub(super) fn calling_place(lua: &mlua::Lua) -> Option<Place> {
     (1..8).find_map(|level| {
         lua.inspect_stack(level, |debug| {
             let source = debug.source();

@@ -11,6 +11,7 @@ use super::constraints::check_default;
 use super::model::{
     Declarations, EnumDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef, Place, TypeDef,
 };
+use super::names::{ROOTS, is_literal, misnamed};
 use super::response::path_text;
 use super::scalar::Scalar;
 use super::tables::Types;
@@ -35,8 +36,6 @@ impl fmt::Display for SchemaProblem {
         }
     }
 }
-
-const ROOTS: [&str; 3] = ["Query", "Mutation", "Subscription"];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
@@ -141,21 +140,9 @@ impl<'d> Checker<'d> {
         self.kinds.insert(name, kind);
     }
 
-    /// Names (specification, sections 2.1.9 and 3).
     fn name(&mut self, name: &str, what: &str, place: Option<&Place>) {
-        let mut chars = name.chars();
-        let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let message = format!(
-                "{name:?} is not a valid {what} name: expected letters, digits and \"_\", \
-                 not starting with a digit"
-            );
-            self.problem(place, message);
-        } else if name.starts_with("__") {
-            let message = format!(
-                "{name:?} is not a valid {what} name: names starting with \"__\" are reserved"
-            );
-            self.problem(place, message);
+        if let Some(reason) = misnamed(name) {
+            self.problem(place, format!("{name:?} is not a valid {what} name: {reason}"));
         }
     }
 
@@ -192,7 +179,7 @@ impl<'d> Checker<'d> {
         self.unique(def.values.iter().map(|v| &v.name), "value", &def.name, place);
         for value in &def.values {
             self.name(&value.name, "enum value", place);
-            if ["true", "false", "null"].contains(&value.name.as_str()) {
+            if is_literal(&value.name) {
                 let message = format!("{:?} cannot be a value of an enum", value.name);
                 self.problem(place, message);
             }

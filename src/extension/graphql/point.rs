@@ -9,6 +9,7 @@ use super::check::SchemaProblem;
 use super::model::{Declarations, HOST};
 use super::{Schema, SchemaOptions};
 use crate::error::{Phase, Problem};
+use crate::extension::database::Tables;
 use crate::extension::{Conflict, ExtensionPoint, Loading};
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
@@ -25,7 +26,11 @@ pub struct Graphql {
 impl ExtensionPoint for Graphql {
     async fn declare(&self, loading: &mut Loading<'_>) {
         let plugin_id = &loading.manifest.plugin_id;
-        let builder = Builder::new(plugin_id, loading.generation.clone());
+        // What is wrong with the tables has been said; types made from them would only repeat it.
+        let are_right = loading.problems.is_empty();
+        let tables = loading.parts.get::<Tables>().filter(|_| are_right);
+        let tables = tables.map(|tables| Arc::clone(tables.set()));
+        let builder = Builder::new(plugin_id, loading.generation.clone(), tables);
         let entries = loading.manifest.extension_points.graphql.iter().enumerate();
         for (i, entry) in entries {
             let wanted_by = format!("extensionPoints.graphql[{i}].builderDefinition");

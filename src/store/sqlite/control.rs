@@ -57,7 +57,8 @@ impl Control {
             ffi::SQLITE_READ => {
                 let is_function = matches!(first, "json_each" | "json_tree");
                 // Reading no column in particular of a subquery, as count(*) does.
-                let is_subquery = second.is_empty() && fence.subqueries.iter().any(|s| s.eq_ignore_ascii_case(first));
+                let is_subquery = second.is_empty()
+                    && fence.subqueries.iter().any(|s| s.eq_ignore_ascii_case(first));
                 own(first) || is_function || is_subquery
             }
             ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => own(first),

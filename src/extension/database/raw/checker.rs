@@ -37,7 +37,16 @@ pub(super) struct Checker<'a> {
 impl<'a> Checker<'a> {
     pub fn new(dialect: Dialect, set: &'a TableSet) -> Self {
         let out = Writer::default();
-        Checker { dialect, set, out, writes: false, ctes: Vec::new(), named: Vec::new(), depth: 0, at: START }
+        Checker {
+            dialect,
+            set,
+            out,
+            writes: false,
+            ctes: Vec::new(),
+            named: Vec::new(),
+            depth: 0,
+            at: START,
+        }
     }
 
     /// The statement that was written.

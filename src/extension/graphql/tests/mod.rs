@@ -4,6 +4,7 @@ mod auth;
 mod checking;
 mod constraints;
 mod execution;
+mod from_table;
 mod input;
 mod introspection;
 mod nulls;
