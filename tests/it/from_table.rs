@@ -242,7 +242,7 @@ async fn mistakes_are_found_when_the_plugin_loads() {
     host.stop().await;
 }
 
-/// The first block in this language below a heading of docs/plugins.md.
+/// The first block in this language below a heading of a page.
 fn documented<'d>(docs: &'d str, heading: &str, language: &str) -> &'d str {
     let below = docs.split_once(&format!("\n{heading}\n")).unwrap().1;
     let block = below.split_once(&format!("```{language}\n")).unwrap().1;
@@ -258,11 +258,11 @@ async fn the_documented_example_runs() {
         { "type": "enum", "name": "noteState", "file": "tables.lua" },
         { "type": "table", "name": "notes", "file": "tables.lua" },
         { "type": "table", "name": "tags", "file": "tables.lua" },
-        { "type": "relation", "name": "tagNote", "file": "tables.lua" }
+        { "type": "relation", "name": "noteTags", "file": "tables.lua" }
     ]"#;
     let host = TestHost::start().await;
     let manifest = manifest("note", &format!("{REGISTER}, {database}"));
-    let tables = documented(docs, "## Tables", "lua");
+    let tables = documented(include_str!("../../docs/data.md"), "## Tables", "lua");
     let files = [("manifest.json", &*manifest), ("tables.lua", tables), ("init.lua", &init)];
     host.plugin("note", &files).await;
 

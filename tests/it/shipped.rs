@@ -1,7 +1,9 @@
 //! The plugins that ship do what their README says.
 
+use rstest::rstest;
 use serde_json::json;
 
+use crate::databases::On;
 use crate::support::{ADA, BOB, TestHost};
 
 #[tokio::test]
@@ -22,9 +24,10 @@ const CREATE: &str = "mutation($input: PollInput!) { polls_create(input: $input)
 const VOTE: &str = "mutation($poll: UUID!, $option: UUID!) { polls_vote(pollId: $poll, \
      optionId: $option) { votes myVote { text votes } options { text votes } } }";
 
+#[rstest]
 #[tokio::test]
-async fn polls_are_made_voted_on_once_and_closed() {
-    let host = TestHost::start().await;
+async fn polls_are_made_voted_on_once_and_closed(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let host = TestHost::start_with(on.settings().await).await;
     host.ship("polls");
     host.host.manager().install("polls", false).await.unwrap();
     host.host.manager().activate("polls").await.unwrap();
@@ -61,6 +64,32 @@ async fn polls_are_made_voted_on_once_and_closed() {
     let expected = json!([{ "title": "Lunch?", "myVote": null }]);
     assert_eq!(host.data(ADA, mine, json!({})).await["polls_list"], expected);
     assert_eq!(host.data(BOB, mine, json!({})).await["polls_list"], json!([]));
+
+    let results = "query($id: UUID!) { polls_get(id: $id) { results { option { text } votes } } }";
+    let expected = json!([{ "option": { "text": "Soup" }, "votes": 1 }, { "option": { "text": "Salad" }, "votes": 0 }]);
+    assert_eq!(
+        host.data(ADA, results, json!({ "id": id })).await["polls_get"]["results"],
+        expected
+    );
+    let second = json!({ "title": "Dinner?", "options": ["Rice", "Bread"] });
+    host.data(ADA, CREATE, json!({ "input": second })).await;
+    let page = "query($after: String) { polls_page(first: 1, after: $after) { edges { cursor node { title options { text } } } pageInfo { hasNextPage } } }";
+    let first = &host.data(ADA, page, json!({})).await["polls_page"];
+    let node = json!({ "title": "Dinner?", "options": [{ "text": "Rice" }, { "text": "Bread" }] });
+    assert_eq!(
+        (&first["edges"][0]["node"], &first["pageInfo"]["hasNextPage"]),
+        (&node, &json!(true))
+    );
+    let next = json!({ "after": first["edges"][0]["cursor"] });
+    let next = &host.data(ADA, page, next).await["polls_page"];
+    assert_eq!(next["edges"][0]["node"]["title"], "Lunch?");
+    assert_eq!(next["pageInfo"]["hasNextPage"], false);
+    let delete = "mutation($id: UUID!) { polls_delete(id: $id) }";
+    let error = host.error(Some(BOB), delete, json!({ "id": id })).await;
+    assert_eq!(error["extensions"]["code"], "forbidden");
+    assert_eq!(host.data(ADA, delete, json!({ "id": id })).await["polls_delete"], true);
+    let left = host.data(ADA, "{ polls_list { title votes } }", json!({})).await;
+    assert_eq!(left["polls_list"], json!([{ "title": "Dinner?", "votes": 0 }]));
     host.stop().await;
 }
 

@@ -16,7 +16,7 @@ return {
 
 	options = t.table("options", {
 		id = t.uuid():primaryKey():defaultRandom(),
-		pollId = t.uuid():notNull():references("polls.id"),
+		pollId = t.uuid():notNull(),
 		position = t.integer():notNull(),
 		text = t.text():notNull(),
 	}, { indexes = { { "pollId", "position", unique = true } } }),
@@ -24,9 +24,14 @@ return {
 	-- One vote of a member in a poll: the index is what keeps it so, also when two requests race.
 	votes = t.table("votes", {
 		id = t.uuid():primaryKey():defaultRandom(),
-		pollId = t.uuid():notNull():references("polls.id"),
-		optionId = t.uuid():notNull():references("options.id"),
+		pollId = t.uuid():notNull(),
+		optionId = t.uuid():notNull(),
 		userId = t.text():notNull(),
 		createdAt = t.timestamp():notNull():defaultNow(),
 	}, { indexes = { { "pollId", "userId", unique = true }, { "optionId" } } }),
+
+	-- What belongs to a poll goes with it.
+	pollOptions = t.relation({ from = "options.pollId", to = "polls.id", onDelete = "cascade" }),
+	pollVotes = t.relation({ from = "votes.pollId", to = "polls.id", onDelete = "cascade" }),
+	optionVotes = t.relation({ from = "votes.optionId", to = "options.id", onDelete = "cascade" }),
 }

@@ -56,17 +56,22 @@ function M.registerMutations(builder)
 			if #issues > 0 then
 				ctx:invalid(issues)
 			end
-			local poll = ctx.db:insert("polls", {
-				title = trimmed(args.input.title),
-				description = args.input.description,
-				authorId = ctx.user.id,
-				authorName = ctx.user.name,
-			})
-			for i, option in args.input.options do
-				ctx.db:insert("options", { pollId = poll.id, position = i, text = trimmed(option) })
-			end
-			ctx:emit("polls:created", { id = poll.id, title = poll.title })
-			return poll
+			-- A poll without its options is never seen, and the event only goes out if it stays.
+			return ctx.db:transaction(function(tx)
+				local poll = tx:insert("polls", {
+					title = trimmed(args.input.title),
+					description = args.input.description,
+					authorId = ctx.user.id,
+					authorName = ctx.user.name,
+				})
+				local options = {}
+				for i, option in args.input.options do
+					table.insert(options, { pollId = poll.id, position = i, text = trimmed(option) })
+				end
+				poll.pollOptions = tx:insertMany("options", options)
+				ctx:emit("polls:created", { id = poll.id, title = poll.title })
+				return poll
+			end)
 		end,
 	})
 
@@ -75,24 +80,27 @@ function M.registerMutations(builder)
 		description = "Votes for an option, once in each poll.",
 		args = { pollId = "UUID!", optionId = "UUID!" },
 		resolve = function(_, args, ctx)
-			local poll = polls.require(ctx, args.pollId)
-			if poll.state ~= "OPEN" then
-				ctx:fail("poll_closed", "This poll is closed")
-			end
-			if not ctx.db:from("options"):where({ id = args.optionId, pollId = poll.id }):exists() then
-				ctx:fail("option_not_found", "This poll has no such option")
-			end
-			local ok, problem = pcall(function()
-				ctx.db:insert("votes", { pollId = poll.id, optionId = args.optionId, userId = ctx.user.id })
-			end)
-			if not ok then
-				if problem.kind == "uniqueViolation" then
-					ctx:fail("already_voted", "You have voted in this poll")
+			return ctx.db:transaction(function(tx)
+				-- Locked, so that it is not closed between the look at it and the vote.
+				local poll = polls.lock(tx, ctx, args.pollId)
+				if poll.state ~= "OPEN" then
+					ctx:fail("poll_closed", "This poll is closed")
 				end
-				error(problem)
-			end
-			ctx:emit("polls:voted", { id = poll.id, optionId = args.optionId })
-			return poll
+				if not tx:from("options"):where({ id = args.optionId, pollId = poll.id }):exists() then
+					ctx:fail("option_not_found", "This poll has no such option")
+				end
+				local ok, problem = pcall(function()
+					tx:insert("votes", { pollId = poll.id, optionId = args.optionId, userId = ctx.user.id })
+				end)
+				if not ok then
+					if problem.kind == "uniqueViolation" then
+						ctx:fail("already_voted", "You have voted in this poll")
+					end
+					error(problem)
+				end
+				ctx:emit("polls:voted", { id = poll.id, optionId = args.optionId })
+				return poll
+			end)
 		end,
 	})
 
@@ -112,6 +120,19 @@ function M.registerMutations(builder)
 			local changes = { state = "CLOSED", closedAt = closedAt }
 			local rows = ctx.db:update("polls", changes, { id = poll.id }, { returning = true })
 			return rows[1]
+		end,
+	})
+
+	builder:mutationField("delete", {
+		type = "Boolean!",
+		description = "Deletes a poll with its options and votes. Only its author and administrators may.",
+		args = { id = "UUID!" },
+		resolve = function(_, args, ctx)
+			local poll = polls.require(ctx, args.id)
+			if poll.authorId ~= ctx.user.id and ctx.user.role ~= "administrator" then
+				ctx:fail("forbidden", "Only the author may delete a poll")
+			end
+			return ctx.db:delete("polls", { id = poll.id }) == 1
 		end,
 	})
 end

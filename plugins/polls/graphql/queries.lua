@@ -38,7 +38,21 @@ function M.registerQueries(builder)
 			if filter.mine then
 				query = query:where({ authorId = ctx.user.id })
 			end
-			return query:orderBy("createdAt", "desc"):limit(args.limit):offset(args.offset):all()
+			query = query:orderBy("createdAt", "desc"):limit(args.limit):offset(args.offset)
+			return query:with("pollOptions"):all()
+		end,
+	})
+
+	builder:queryField("page", {
+		type = "PollConnection!",
+		description = "Polls, the newest first, going on after a cursor.",
+		args = {
+			first = { type = "Int!", default = 20, min = 1, max = 100 },
+			after = "String",
+		},
+		resolve = function(_, args, ctx)
+			local query = ctx.db:from("polls"):orderBy("createdAt", "desc"):with("pollOptions")
+			return query:page({ first = args.first, after = args.after })
 		end,
 	})
 

@@ -1,3 +1,5 @@
+local polls = require("../polls")
+
 local M = {}
 
 function M.registerTypes(builder)
@@ -17,7 +19,29 @@ function M.registerTypes(builder)
 				type = "[PollOption!]!",
 				description = "In the order in which the author gave them.",
 				resolve = function(poll, _, ctx)
-					return ctx.db:from("options"):where({ pollId = poll.id }):orderBy("position"):all()
+					return polls.options(ctx, poll)
+				end,
+			},
+			results = {
+				type = "[PollResult!]!",
+				description = "Every option with its votes, the most voted first.",
+				resolve = function(poll, _, ctx)
+					local counts = {}
+					local votes = ctx.db:from("votes"):where({ pollId = poll.id })
+					for _, group in votes:groupBy("optionId"):aggregate({ votes = { "count" } }) do
+						counts[group.optionId] = group.votes
+					end
+					local results = {}
+					for _, option in polls.options(ctx, poll) do
+						table.insert(results, { option = option, votes = counts[option.id] or 0 })
+					end
+					table.sort(results, function(a, b)
+						if a.votes == b.votes then
+							return a.option.position < b.option.position
+						end
+						return a.votes > b.votes
+					end)
+					return results
 				end,
 			},
 			votes = {
@@ -38,6 +62,25 @@ function M.registerTypes(builder)
 					return vote and ctx.db:from("options"):where({ id = vote.optionId }):first()
 				end,
 			},
+		},
+	})
+
+	builder:objectType("PollResult", {
+		description = "How an option does.",
+		fields = { option = "PollOption!", votes = "Int!" },
+	})
+
+	builder:objectType("PollConnection", {
+		description = "A page of polls.",
+		fields = { edges = "[PollEdge!]!", pageInfo = "PollPageInfo!" },
+	})
+	builder:objectType("PollEdge", { fields = { node = "Poll!", cursor = "String!" } })
+	builder:objectType("PollPageInfo", {
+		fields = {
+			hasNextPage = "Boolean!",
+			hasPreviousPage = "Boolean!",
+			startCursor = "String",
+			endCursor = "String",
 		},
 	})
 

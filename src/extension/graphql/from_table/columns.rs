@@ -155,6 +155,7 @@ pub(super) fn refused(column: &Column, direction: Direction) -> Option<&'static 
 /// The type of a column's field, which is noted in `enums` if it is one.
 pub(super) fn type_of(
     definition: &Definition,
+    table: &Table,
     column: &Column,
     required: bool,
     direction: Direction,
@@ -167,7 +168,7 @@ pub(super) fn type_of(
             enums.push(used);
             name
         }
-        _ => scalar(column).name().into(),
+        _ => scalar(table, column).name().into(),
     };
     match required {
         true => TypeRef::NonNull(Box::new(TypeRef::Named(name))),
@@ -175,8 +176,10 @@ pub(super) fn type_of(
     }
 }
 
-fn scalar(column: &Column) -> Scalar {
-    let identifies = column.primary_key || column.foreign_key.is_some();
+fn scalar(table: &Table, column: &Column) -> Scalar {
+    // A part of a key says by itself nothing about which row it is.
+    let is_key = column.primary_key && table.key.len() == 1;
+    let identifies = is_key || column.foreign_key.is_some();
     match &column.ty {
         ColumnType::Text
         | ColumnType::Uuid

@@ -11,9 +11,11 @@ pub(super) use self::enums::declare as declare_enums;
 
 use self::columns::{Part, parts, refused, relaxed, type_of};
 use super::builder::{Builder, calling_place, input_value, text};
+use super::constraints::Constraints;
 use super::definition::Definition;
+use super::format::Format;
 use super::model::{FieldDef, InputDef, InputValueDef, ObjectDef, TypeDef};
-use crate::extension::database::{Column, Table, hint, quoted};
+use crate::extension::database::{Column, ColumnType, Table, hint, quoted};
 
 /// What a type is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,8 @@ impl Builder {
             match part {
                 Part::Column(column) => {
                     let required = column.not_null;
-                    let ty = type_of(definition, column, required, Direction::Output, &mut enums);
+                    let ty =
+                        type_of(definition, table, column, required, Direction::Output, &mut enums);
                     fields.push(FieldDef::new(&column.name, ty));
                 }
                 Part::Own(key, value) => {
@@ -148,8 +151,12 @@ fn input_from(definition: &mut Definition, table: &Table) -> (TypeDef, Vec<EnumU
         match part {
             Part::Column(column) => {
                 let required = must_be_given(column);
-                let ty = type_of(definition, column, required, Direction::Input, &mut enums);
-                fields.push(InputValueDef::new(&column.name, ty));
+                let ty = type_of(definition, table, column, required, Direction::Input, &mut enums);
+                // An ID may be any text. What the column would refuse is better said by name.
+                let format = (column.ty == ColumnType::Uuid).then_some(Format::Uuid);
+                let format = format.filter(|_| ty.name() == "ID");
+                let constraints = Constraints { format, ..Constraints::default() };
+                fields.push(InputValueDef::new(&column.name, ty).constraints(constraints));
             }
             Part::Own(key, value) => fields.extend(input_value(definition, &key, &value)),
         }
