@@ -56,7 +56,7 @@ fn tables() -> TableSet {
         vec![
             ColumnDef { references: parent, ..column("noteId", ColumnType::BigInt) },
             column("kind", state("date")),
-            column("noteState", state("noteState")),
+            column("noteState", state("note__state")),
         ],
     );
     let keys = table("keys", vec![ColumnDef::new("key", ColumnType::Secret)]);
@@ -64,7 +64,7 @@ fn tables() -> TableSet {
         database_enum("note_state", &["OPEN", "done"]),
         database_enum("mark", &["+", "null"]),
         database_enum("date", &["NEW"]),
-        database_enum("noteState", &["X"]),
+        database_enum("note__state", &["X"]),
     ];
     TableSet::new("notes", vec![notes, tags, keys], enums, vec![]).unwrap()
 }
@@ -223,7 +223,7 @@ fn enums_that_cannot_be_types_are_refused() {
                  built in; rename the enum{rest}"
             ),
             format!(
-                "init.lua:2: Tag.noteState: the enums \"note_state\" and \"noteState\" would both \
+                "init.lua:2: Tag.noteState: the enums \"note_state\" and \"note__state\" would both \
                  be the type \"NoteState\"; rename one of them{rest}"
             ),
         ]
