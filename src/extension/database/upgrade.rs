@@ -37,6 +37,14 @@ pub async fn drop(session: &Session, set: &TableSet) -> Result<(), DbError> {
 /// `invalid` when the session is not a transaction, when a name is taken or a column cannot get its
 /// new type. When rows break a new rule the error names table and columns as they are declared.
 pub async fn change(session: &Session, from: &TableSet, to: &TableSet) -> Result<(), DbError> {
+    if replace(session, from, to).await? {
+        foreign_key_check(session, to).await?;
+    }
+    Ok(())
+}
+
+/// Does what [`change`] does but for its last look at the rows; gives whether anything was to do.
+async fn replace(session: &Session, from: &TableSet, to: &TableSet) -> Result<bool, DbError> {
     if !session.is_transaction() {
         return Err(DbError::invalid(
             "tables are created, changed and dropped in a transaction only",
@@ -44,11 +52,9 @@ pub async fn change(session: &Session, from: &TableSet, to: &TableSet) -> Result
     }
     taken::refuse(session, from, to).await?;
     let statements = plan::statements(session.dialect(), from, to)?;
-    if statements.is_empty() {
-        return Ok(());
-    }
+    let is_needed = !statements.is_empty();
     run(session, to, statements).await?;
-    foreign_key_check(session, to).await
+    Ok(is_needed)
 }
 
 /// The tables of a plugin while its migrations run. Clones are of the same.
@@ -133,7 +139,7 @@ where
     let expanded = plan::expanded(&from.set, to);
     // Also the names that only the contracted tables need: better now than after all the work.
     taken::refuse(session, &from.set, to).await?;
-    change(session, &from.set, &expanded).await?;
+    replace(session, &from.set, &expanded).await?;
     let migrating = Migrating::new(session, Evolving::new(&from.set, expanded));
     for name in pending {
         migrate(name.clone(), migrating.clone()).await?;
@@ -141,8 +147,9 @@ where
             return Err(Error::from(error));
         }
     }
-    let current = migrating.set();
-    change(session, &current, to).await?;
+    replace(session, &migrating.set(), to).await?;
+    // Also for what the migrations have changed without it.
+    foreign_key_check(session, to).await?;
     let migrations = from.migrations.iter().chain(pending).cloned().collect();
     Ok(Installed { set: to.clone(), migrations })
 }
@@ -182,6 +189,17 @@ pub async fn foreign_key_check(session: &Session, set: &TableSet) -> Result<(), 
 
 /// The error of a change that the rows do not allow, in the plugin's own terms.
 fn explained(set: &TableSet, error: DbError) -> DbError {
+    // PostgreSQL counts it as a mistake of the statement and names no table.
+    if let Some(rest) = error.message.strip_prefix("invalid input value for enum ")
+        && let Some((name, value)) = rest.split_once(": ")
+        && let Some(one) = set.physical_enum(name.trim_matches('"'))
+    {
+        let message = format!(
+            "enum {}: a row has the value {value}, which is not allowed any more",
+            one.name
+        );
+        return DbError { kind: DbErrorKind::CheckViolation, message, ..error };
+    }
     let is_it = |table: &&Table| {
         let name = error.table.as_deref();
         name == Some(&table.physical) || name == Some(&plan::temporary(&table.physical))

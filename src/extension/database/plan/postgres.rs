@@ -262,21 +262,30 @@ fn temporary(physical: &str) -> String {
     names::bounded(format!("{physical} old"))
 }
 
-/// The constraints and indexes that make a column unique, by name.
-fn uniques(table: &Table, column: &Column) -> BTreeSet<String> {
+/// What makes a column unique.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Unique {
+    Key,
+    Constraint,
+    /// With its name, which may be that of the constraint in another version.
+    Index(String),
+}
+
+fn uniques(table: &Table, column: &Column) -> BTreeSet<Unique> {
     let over = |index: &Index| {
         let [only] = index.columns.as_slice() else { return false };
         index.unique && table.columns[*only].physical == column.physical
     };
     let indexes = table.indexes.iter().filter(|index| over(index));
-    let mut names: BTreeSet<String> = indexes.map(|index| index.physical.clone()).collect();
+    let mut found: BTreeSet<Unique> =
+        indexes.map(|index| Unique::Index(index.physical.clone())).collect();
     if table.is_sole_key(column) {
-        names.insert(table.key_constraint());
+        found.insert(Unique::Key);
     }
     if table.has_unique(column) {
-        names.insert(table.unique_constraint(column));
+        found.insert(Unique::Constraint);
     }
-    names
+    found
 }
 
 fn is_unique_in(table: &Table, column: &Column) -> bool {

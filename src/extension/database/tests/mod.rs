@@ -3,6 +3,7 @@
 mod declarations;
 mod hostile;
 mod luau;
+mod plan;
 mod rows;
 mod schema;
 
