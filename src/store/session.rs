@@ -182,7 +182,10 @@ impl Session {
             Backend::Sqlite(sqlite) if statement.writes => {
                 sqlite.queue.run(statement, want, deadline).await
             }
-            Backend::Sqlite(_) => {
+            Backend::Sqlite(sqlite) => {
+                if let (Want::Rows, Some(outcome)) = (want, sqlite.quick.read(&statement)) {
+                    return Ok(outcome);
+                }
                 let store = Arc::clone(&self.store);
                 detached(async move {
                     let Backend::Sqlite(sqlite) = &store.backend else { return Err(over()) };

@@ -76,7 +76,6 @@ impl Statement {
     }
 
     /// A statement that a plugin has written, checked and taken apart at its values, behind a fence.
-    /// It is not kept by the connection.
     pub fn fenced(
         dialect: Dialect,
         pieces: Vec<String>,
@@ -88,9 +87,13 @@ impl Statement {
             Dialect::Sqlite => format!("?{number}"),
             Dialect::Postgres => format!("${number}"),
         });
-        let pieces = (dialect == Dialect::Postgres).then(|| pieces.into());
+        // SQLite looks at the fence when it prepares a statement, so one that is kept would have none.
+        // PostgreSQL looks at the role's rights each time, and its driver has to keep a statement
+        // whose result has types that it does not know yet.
+        let kept = dialect == Dialect::Postgres;
+        let pieces = kept.then(|| pieces.into());
         let fence = Some(fence);
-        Statement { values, writes, kept: false, fence, pieces, ..Statement::of(sql) }
+        Statement { values, writes, kept, fence, pieces, ..Statement::of(sql) }
     }
 
     /// Refuses to give more than this number of rows.

@@ -11,7 +11,7 @@ use mlua::chunk::ChunkMode;
 use super::declare::{Declaration, from_value};
 use super::migrations::{self, Migration};
 use super::model::Place;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::upgrade::{self, Migrating};
 use super::{Installed, TableSet, Tables, backup, role};
 use crate::ctx::CallContext;
@@ -99,7 +99,7 @@ impl ExtensionPoint for Database {
         let installed = Installed::of(record)?;
         let installed = installed.unwrap_or_else(|| Installed::nothing(&record.plugin_id));
         let pending = pending(generation, &installed)?;
-        Ok(!pending.is_empty() || installed.set != **tables.set())
+        Ok(!pending.is_empty() || !plan::diff(&installed.set, tables.set()).is_empty())
     }
 
     async fn upgrade(

@@ -20,7 +20,7 @@ use crate::store::{DbError, Statement};
 
 /// How many instructions of its virtual machine SQLite runs between two looks at the clock: some
 /// tens of microseconds.
-const INSTRUCTIONS_PER_LOOK: i32 = 2_000;
+pub(super) const INSTRUCTIONS_PER_LOOK: i32 = 2_000;
 
 /// Makes the connections of a pool.
 #[derive(Debug)]
@@ -63,7 +63,9 @@ impl Connection {
         let mut handle = inner.lock_handle().await?;
         let clock = Arc::clone(&control);
         handle.set_progress_handler(INSTRUCTIONS_PER_LOOK, move || !clock.is_over());
-        native::set_up(&mut handle, &control).map_err(sqlx::Error::Configuration)?;
+        // SAFETY: the connection is open, and the lock keeps others from using it.
+        unsafe { native::set_up(handle.as_raw_handle().as_ptr(), &control) }
+            .map_err(sqlx::Error::Configuration)?;
         drop(handle);
         Ok(Connection { inner, control, broken: false })
     }

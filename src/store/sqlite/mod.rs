@@ -3,6 +3,7 @@
 mod connection;
 mod control;
 mod native;
+mod quick;
 mod writer;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 pub use connection::{Connection, Manager};
 pub use native::DECIMAL_SUM;
+pub use quick::Quick;
 pub use writer::Writer;
 
 use super::decimal;
@@ -41,6 +43,8 @@ pub struct Sqlite {
     /// One connection, which writes.
     pub writer: Pool,
     pub readers: Pool,
+    /// For reads that are over soon.
+    pub quick: Quick,
     /// For statements by themselves.
     pub queue: Writer,
 }
@@ -98,13 +102,23 @@ pub(super) async fn open(location: Location, settings: &StoreOptions) -> Result<
         |e| Error::unexpected(format!("database {}: cannot migrate: {e}", path.display())),
     )?;
     drop(connection);
+    let quick = if in_memory {
+        Quick::none()
+    } else {
+        // As many as threads can read at the same time.
+        let count = std::thread::available_parallelism().map_or(READERS, |count| count.get());
+        Quick::open(&path, count).map_err(|error| {
+            Error::unexpected(format!("database {}: cannot open: {error}", path.display()))
+        })?
+    };
     let queue = Writer::start(writer.clone(), settings.wait);
-    Ok(Sqlite { writer, readers, queue })
+    Ok(Sqlite { writer, readers, quick, queue })
 }
 
 impl Sqlite {
     /// Closes all connections, which also folds the write-ahead log into the file.
     pub(super) async fn close(&self) {
+        self.quick.close();
         for pool in [&self.readers, &self.writer] {
             pool::close(pool, Connection::close).await;
         }

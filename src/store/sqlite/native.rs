@@ -23,8 +23,10 @@ const MAX_PATTERN: c_int = 8 * 1024;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Prepares a new connection.
-pub fn set_up(handle: &mut LockedSqliteHandle<'_>, control: &Arc<Control>) -> Result<(), Failure> {
-    let db = handle.as_raw_handle().as_ptr();
+///
+/// # Safety
+/// `db` is an open connection that nobody else uses meanwhile.
+pub unsafe fn set_up(db: *mut ffi::sqlite3, control: &Arc<Control>) -> Result<(), Failure> {
     // An unknown name in double quotes is an error, not a text; and nobody writes to the schema.
     for (switch, on) in [
         (ffi::SQLITE_DBCONFIG_DQS_DML, 0),
