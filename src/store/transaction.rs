@@ -294,18 +294,32 @@ async fn guarded(
 ) -> Result<Outcome, DbError> {
     let fence = statement.fence.as_deref();
     let guard = statement.writes || fence.is_some();
-    if guard {
+    let savepoint = if guard {
         let savepoint = if *guarded {
             "RELEASE SAVEPOINT moondock; SAVEPOINT moondock"
         } else {
             "SAVEPOINT moondock"
         };
-        connection.command(savepoint).await?;
         *guarded = true;
-    }
+        savepoint
+    } else {
+        ""
+    };
     let outcome = match fence {
-        Some(fence) => connection.run_as(&fence.role, statement, want, deadline).await,
-        None => connection.run(statement, want, deadline).await,
+        Some(fence) => {
+            let outcome =
+                connection.run_as(savepoint, &fence.role, statement, want, deadline).await;
+            if outcome.is_ok() {
+                connection.command("SET LOCAL ROLE NONE").await?;
+            }
+            outcome
+        }
+        None => {
+            if guard {
+                connection.command(savepoint).await?;
+            }
+            connection.run(statement, want, deadline).await
+        }
     };
     match outcome {
         Err(error) if error.ends_transaction => Err(error),

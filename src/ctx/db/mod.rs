@@ -65,7 +65,7 @@ impl Db {
         match &self.tables {
             Source::Migrating(migrating) => Ok(Scope::Migration(migrating)),
             Source::Declared(tables) if self.call.get()?.generation.granted().sql => {
-                Ok(Scope::Call(tables.set()))
+                Ok(Scope::Call(tables))
             }
             Source::Declared(_) => {
                 let message = "raw SQL needs the permission \"sql\": ask for it in the manifest \

@@ -158,7 +158,10 @@ impl ExtensionPoint for Database {
         let Some(record) = plugins::by_plugin_id(session, plugin_id).await? else { return Ok(()) };
         let Some(installed) = Installed::of(&record)? else { return Ok(()) };
         upgrade::drop(session, &installed.set).await?;
-        role::remove(session, plugin_id).await?;
+        if let Err(error) = role::remove(session, plugin_id).await {
+            // It has no rights any more; a plugin must not be stuck because of it.
+            tracing::warn!(plugin = plugin_id, "its role is left behind: {error}");
+        }
         Ok(Installed::remember(session, plugin_id, None).await?)
     }
 }

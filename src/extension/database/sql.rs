@@ -11,6 +11,7 @@ use super::plan::Structural;
 use super::query::MAX_ROWS;
 use super::raw::{self, Checked, Purpose, RawStatement};
 use super::role;
+use super::tables::Tables;
 use super::upgrade::Migrating;
 use crate::store::{Cell, DbError, Dialect, Fence, ResultColumn, Row, Session, Statement};
 use crate::value::{MAX_SAFE_INTEGER, Map, Value};
@@ -18,7 +19,7 @@ use crate::value::{MAX_SAFE_INTEGER, Map, Value};
 /// The tables that raw SQL may name, and what it is for.
 pub enum Scope<'a> {
     /// Those of the version that serves.
-    Call(&'a Arc<TableSet>),
+    Call(&'a Tables),
     /// Those of the moment, which it may also change.
     Migration(&'a Migrating),
 }
@@ -37,7 +38,7 @@ pub async fn query(
     let set = scope.set();
     let Some(raw) = checked(session, &scope, &set, sql).await? else { return Ok(Vec::new()) };
     let returns_rows = raw.returns_rows;
-    let statement = fenced(session, &set, raw, values).await?;
+    let statement = fenced(session, &scope, &set, raw, values).await?;
     let explain = |error| explained(&set, error);
     if !returns_rows {
         session.execute(statement).await.map_err(explain)?;
@@ -61,14 +62,14 @@ pub async fn execute(
 ) -> Result<u64, DbError> {
     let set = scope.set();
     let Some(raw) = checked(session, &scope, &set, sql).await? else { return Ok(0) };
-    let statement = fenced(session, &set, raw, values).await?;
+    let statement = fenced(session, &scope, &set, raw, values).await?;
     session.execute(statement).await.map_err(|error| explained(&set, error))
 }
 
 impl Scope<'_> {
     fn set(&self) -> Arc<TableSet> {
         match self {
-            Scope::Call(set) => Arc::clone(set),
+            Scope::Call(tables) => Arc::clone(tables.set()),
             Scope::Migration(migrating) => migrating.set(),
         }
     }
@@ -110,6 +111,7 @@ fn structural(change: raw::Change) -> Structural {
 
 async fn fenced(
     session: &Session,
+    scope: &Scope<'_>,
     set: &TableSet,
     raw: RawStatement,
     values: &[Value],
@@ -129,10 +131,28 @@ async fn fenced(
         ..Fence::default()
     };
     if dialect == Dialect::Postgres {
-        fence.role = role::ensure(session, set).await?;
+        fence.role = role_of(session, scope, set).await?;
     }
     let values = values.iter().map(bindable).collect::<Result<_, _>>()?;
     Ok(Statement::fenced(dialect, raw.pieces, values, raw.writes, Arc::new(fence)))
+}
+
+/// The role that the statement runs as on PostgreSQL.
+async fn role_of(
+    session: &Session,
+    scope: &Scope<'_>,
+    set: &TableSet,
+) -> Result<String, DbError> {
+    let Scope::Call(tables) = scope else { return role::ensure(session, set).await };
+    // Outside of the caller's transaction, which may yet be rolled back.
+    let outside = session.store().session();
+    let known = tables.role.get_or_try_init(|| role::ensure(&outside, set)).await;
+    match known {
+        Ok(role) => Ok(role.clone()),
+        // The tables may have been made in this very transaction, where nobody else sees them.
+        Err(_) if session.is_transaction() => role::ensure(session, set).await,
+        Err(error) => Err(error),
+    }
 }
 
 fn bindable(value: &Value) -> Result<Sql, DbError> {

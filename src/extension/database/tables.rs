@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::errors::Doing;
 use super::insert::{self, Conflict};
 use super::model::{Table, TableSet};
@@ -15,11 +17,13 @@ use crate::value::Map;
 #[derive(Debug, Clone)]
 pub struct Tables {
     set: Arc<TableSet>,
+    /// The role that raw SQL runs as on PostgreSQL, once it is known to exist.
+    pub(super) role: Arc<OnceCell<String>>,
 }
 
 impl Tables {
     pub fn new(set: Arc<TableSet>) -> Self {
-        Tables { set }
+        Tables { set, role: Arc::default() }
     }
 
     /// The tables that can be named.

@@ -140,10 +140,12 @@ impl Connection {
         }
     }
 
-    /// Runs a statement with the rights of `role`, inside of a transaction. After a failure the role
-    /// stays until the transaction returns to a savepoint or ends.
+    /// Runs `begin`, which opens a transaction or makes a savepoint in one, and then a statement with
+    /// the rights of `role`. The role stays until the transaction returns to a savepoint or ends, or
+    /// until [`Connection::command`] takes it off.
     pub async fn run_as(
         &mut self,
+        begin: &str,
         role: &str,
         statement: &Statement,
         want: Want,
@@ -151,10 +153,8 @@ impl Connection {
     ) -> Result<Outcome, DbError> {
         // A role's name is one that `extension::database` has made of ASCII letters, digits and
         // underscores.
-        self.command(&format!("SET LOCAL ROLE \"{role}\"")).await?;
-        let outcome = self.run(statement, want, deadline).await?;
-        self.command("SET LOCAL ROLE NONE").await?;
-        Ok(outcome)
+        self.command(&format!("{begin}; SET LOCAL ROLE \"{role}\"")).await?;
+        self.run(statement, want, deadline).await
     }
 
     /// Streams the rows of a statement to `each`.

@@ -102,8 +102,8 @@ async fn once(
     let Some(fence) = &statement.fence else {
         return connection.run(statement, want, deadline).await;
     };
-    connection.command(if statement.writes { "BEGIN" } else { "BEGIN READ ONLY" }).await?;
-    let outcome = connection.run_as(&fence.role, statement, want, deadline).await;
+    let begin = if statement.writes { "BEGIN" } else { "BEGIN READ ONLY" };
+    let outcome = connection.run_as(begin, &fence.role, statement, want, deadline).await;
     match outcome {
         Ok(outcome) => connection.command("COMMIT").await.map(|()| outcome),
         Err(error) => {

@@ -78,9 +78,6 @@ pub(super) async fn open(location: Location, settings: &StoreOptions) -> Result<
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .collation(DECIMAL_COLLATION, decimal::compare)
-        // Text from a plugin must never be taken for an identifier, and a damaged or hostile
-        // schema must not run code.
-        .pragma("trusted_schema", "off")
         .disable_statement_logging();
     let (writer, readers) = if in_memory {
         // An in-memory database lives and dies with its connection, so there is exactly one.

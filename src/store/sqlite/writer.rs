@@ -25,6 +25,8 @@ struct Job {
     statement: Statement,
     want: Want,
     deadline: Instant,
+    /// How long it waits for the connection at the longest.
+    until: Instant,
     reply: oneshot::Sender<Result<Outcome, DbError>>,
 }
 
@@ -32,6 +34,7 @@ struct Job {
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
+    wait: Duration,
 }
 
 impl Writer {
@@ -39,8 +42,8 @@ impl Writer {
     /// way to it is dropped.
     pub fn start(pool: Pool, wait: Duration) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(write(pool, wait, queue));
-        Writer { jobs }
+        tokio::spawn(write(pool, queue));
+        Writer { jobs, wait }
     }
 
     /// Runs a statement and waits until it is committed. If the caller stops waiting, it is run all
@@ -53,16 +56,17 @@ impl Writer {
     ) -> Result<Outcome, DbError> {
         let (reply, answer) = oneshot::channel();
         let closed = || DbError::new(DbErrorKind::Internal, "the database is closed");
-        let job = Job { statement, want, deadline, reply };
-        let queued = tokio::time::timeout_at(deadline.into(), self.jobs.send(job)).await;
+        let until = deadline.min(Instant::now() + self.wait);
+        let job = Job { statement, want, deadline, until, reply };
+        let queued = tokio::time::timeout_at(until.into(), self.jobs.send(job)).await;
         queued.map_err(|_| pool::busy())?.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
 
-async fn write(pool: Pool, wait: Duration, mut queue: mpsc::Receiver<Job>) {
+async fn write(pool: Pool, mut queue: mpsc::Receiver<Job>) {
     while let Some(first) = queue.recv().await {
-        let mut connection = match pool::get(&pool, Instant::now() + wait).await {
+        let mut connection = match pool::get(&pool, first.until).await {
             Ok(connection) => connection,
             Err(error) => {
                 // Whoever asked hears it; a caller that is gone need not.
