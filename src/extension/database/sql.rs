@@ -138,11 +138,7 @@ async fn fenced(
 }
 
 /// The role that the statement runs as on PostgreSQL.
-async fn role_of(
-    session: &Session,
-    scope: &Scope<'_>,
-    set: &TableSet,
-) -> Result<String, DbError> {
+async fn role_of(session: &Session, scope: &Scope<'_>, set: &TableSet) -> Result<String, DbError> {
     let Scope::Call(tables) = scope else { return role::ensure(session, set).await };
     // Outside of the caller's transaction, which may yet be rolled back.
     let outside = session.store().session();
