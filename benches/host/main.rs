@@ -1,6 +1,7 @@
 //! Measures a whole host over HTTP. Run by hand: `cargo bench --bench host -- NAME…`, where NAME is
-//! `reload`, `start`, `throughput`, or nothing for all of them. Compare figures of one run only.
+//! `data`, `reload`, `start`, `throughput`, or nothing for all of them. Compare figures of one run only.
 
+mod data;
 mod reload;
 mod start;
 mod support;
@@ -12,8 +13,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let benches: [(&str, fn()); 3] =
-        [("reload", reload::run), ("start", start::run), ("throughput", throughput::run)];
+    let benches: [(&str, fn()); 4] = [
+        ("data", data::run),
+        ("reload", reload::run),
+        ("start", start::run),
+        ("throughput", throughput::run),
+    ];
     for (name, run) in benches {
         if wanted.is_empty() || wanted.iter().any(|w| w == name) {
             println!("== {name}");

@@ -101,6 +101,12 @@ impl Query {
         let mut select = self.filtered(dialect);
         select.columns(columns.iter().map(|i| self.physical(*i)));
         if self.inner.distinct {
+            if self.inner.for_update {
+                return Err(DbError::invalid(format!(
+                    "{}: forUpdate locks rows, of which distinct gives none",
+                    self.table().name
+                )));
+            }
             if let Some((index, _)) = self.inner.order.iter().find(|(i, _)| !columns.contains(i)) {
                 let column = &self.table().columns[*index];
                 let message = "distinct rows can be sorted by what is selected only".to_owned();

@@ -4,6 +4,7 @@ mod declarations;
 mod hostile;
 mod luau;
 mod plan;
+mod properties;
 mod rows;
 mod schema;
 
