@@ -152,6 +152,8 @@ fn from_postgres(error: &PgDatabaseError) -> DbError {
         "57P01" | "57P02" | "57P03" | "25P03" => {
             return lost(format!("the database has ended the connection: {}", error.message()));
         }
+        // read_only_sql_transaction
+        "25006" => DbErrorKind::Invalid,
         // lock_not_available, too_many_connections
         "55P03" | "53300" => DbErrorKind::Busy,
         _ => match code.get(..2) {

@@ -15,6 +15,8 @@ mod cipher;
 mod decimal;
 mod dialect;
 mod error;
+#[cfg(test)]
+mod fence_tests;
 pub mod plugins;
 mod pool;
 mod postgres;

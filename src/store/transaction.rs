@@ -109,7 +109,7 @@ impl Transaction {
 /// The connection of a transaction.
 enum Lease {
     Sqlite(Object<sqlite::Manager>),
-    Postgres(Object<postgres::Manager>, Arc<postgres::Epoch>),
+    Postgres(Box<Object<postgres::Manager>>, Arc<postgres::Epoch>),
 }
 
 /// A transaction that has begun and not ended.
@@ -145,7 +145,8 @@ impl Begun {
             Backend::Postgres(postgres) => {
                 let epoch = &postgres.epoch;
                 let connection = pool::get(&postgres.pool, until).await?;
-                let mut begun = Begun::new(Lease::Postgres(connection, Arc::clone(epoch)));
+                let mut begun =
+                    Begun::new(Lease::Postgres(Box::new(connection), Arc::clone(epoch)));
                 let begin = if patient {
                     // Connections have a time limit of their own.
                     format!("{}; SET LOCAL statement_timeout = 0", isolation.begin())
@@ -160,7 +161,8 @@ impl Begun {
                     Err(error) => return Err(error),
                 }
                 let connection = pool::get(&postgres.pool, until).await?;
-                let mut begun = Begun::new(Lease::Postgres(connection, Arc::clone(epoch)));
+                let mut begun =
+                    Begun::new(Lease::Postgres(Box::new(connection), Arc::clone(epoch)));
                 begun.command(&begin).await?;
                 Ok(begun)
             }
@@ -278,7 +280,7 @@ impl Drop for Begun {
         // transaction.
         match lease {
             Lease::Sqlite(connection) => drop(Object::take(connection)),
-            Lease::Postgres(connection, _) => drop(Object::take(connection)),
+            Lease::Postgres(connection, _) => drop(Object::take(*connection)),
         }
     }
 }

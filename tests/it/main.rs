@@ -12,6 +12,7 @@ mod binary;
 mod config;
 mod constraints;
 mod data;
+mod data_limits;
 mod databases;
 mod from_table;
 mod killed;

@@ -78,15 +78,18 @@ impl Direct {
         }
     }
 
+    /// All rows are fetched, though it is one: an `INSERT … RETURNING` that is left before its end
+    /// keeps SQLite's write lock.
     async fn insert(&self, title: &str, n: i64) -> Result<Item, sqlx::Error> {
-        match self {
+        let mut rows: Vec<Item> = match self {
             Direct::Sqlite { writer, .. } => {
-                sqlx::query_as(INSERT).bind(title).bind(n).fetch_one(writer).await
+                sqlx::query_as(INSERT).bind(title).bind(n).fetch_all(writer).await?
             }
             Direct::Postgres(pool) => {
-                sqlx::query_as(INSERT).bind(title).bind(n).fetch_one(pool).await
+                sqlx::query_as(INSERT).bind(title).bind(n).fetch_all(pool).await?
             }
-        }
+        };
+        rows.pop().ok_or(sqlx::Error::RowNotFound)
     }
 
     /// Makes the rows 1 to `rows` of an empty table.

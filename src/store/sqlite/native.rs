@@ -32,6 +32,8 @@ pub unsafe fn set_up(db: *mut ffi::sqlite3, control: &Arc<Control>) -> Result<()
         (ffi::SQLITE_DBCONFIG_DQS_DML, 0),
         (ffi::SQLITE_DBCONFIG_DQS_DDL, 0),
         (ffi::SQLITE_DBCONFIG_DEFENSIVE, 1),
+        // Without it a statement with LIMIT ? is compiled anew whenever the limit is bound.
+        (ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1),
         // A damaged or hostile schema must not run code.
         (ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
     ] {

@@ -232,12 +232,12 @@ fn orders_pages_and_sums_are_the_same() {
                     .map(|(i, row)| {
                         let mut row = row.clone();
                         row.insert("id".into(), Value::Int(i as i64 + 1));
-                    // Of equal numbers either spelling may be the smallest.
-                    if let Some(Value::String(decimal)) = row.get_mut("decimal")
-                        && decimal.contains('.')
-                    {
-                        *decimal = decimal.trim_end_matches('0').to_owned();
-                    }
+                        // Of equal numbers either spelling may be the smallest.
+                        if let Some(Value::String(decimal)) = row.get_mut("decimal")
+                            && decimal.contains('.')
+                        {
+                            *decimal = decimal.trim_end_matches('0').to_owned();
+                        }
                         row
                     })
                     .collect();
