@@ -312,7 +312,7 @@ async fn guarded(
             let outcome =
                 connection.run_as(savepoint, &fence.role, statement, want, deadline).await;
             if outcome.is_ok() {
-                connection.command("SET LOCAL ROLE NONE").await?;
+                connection.command(postgres::OWN_ROLE).await?;
             }
             outcome
         }

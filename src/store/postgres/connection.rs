@@ -24,6 +24,10 @@ const UNWATCHED: Duration = Duration::from_secs(1);
 /// How long a cancelled statement may take to end, before its connection is given up.
 const CANCELLING: Duration = Duration::from_secs(5);
 
+/// Takes off the role that [`Connection::run_as`] has put on. Not only for the transaction: a role that
+/// the statement itself has set for longer must go too.
+pub const OWN_ROLE: &str = "RESET ROLE";
+
 /// Makes the connections of a pool.
 #[derive(Debug)]
 pub struct Manager {
@@ -141,8 +145,8 @@ impl Connection {
     }
 
     /// Runs `begin`, which opens a transaction or makes a savepoint in one, and then a statement with
-    /// the rights of `role`. The role stays until the transaction returns to a savepoint or ends, or
-    /// until [`Connection::command`] takes it off.
+    /// the rights of `role`. After a failure the role goes when the transaction returns to a savepoint
+    /// or ends; after a success [`OWN_ROLE`] takes it off.
     pub async fn run_as(
         &mut self,
         begin: &str,

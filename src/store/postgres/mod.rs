@@ -11,7 +11,7 @@ use deadpool::managed;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-pub use connection::{Connection, Epoch, Manager};
+pub use connection::{Connection, Epoch, Manager, OWN_ROLE};
 
 use super::cell::{Outcome, Want};
 use super::{DbError, Statement, StoreOptions, pool};
@@ -105,7 +105,7 @@ async fn once(
     let begin = if statement.writes { "BEGIN" } else { "BEGIN READ ONLY" };
     let outcome = connection.run_as(begin, &fence.role, statement, want, deadline).await;
     match outcome {
-        Ok(outcome) => connection.command("COMMIT").await.map(|()| outcome),
+        Ok(outcome) => connection.command(&format!("COMMIT; {OWN_ROLE}")).await.map(|()| outcome),
         Err(error) => {
             connection.roll_back().await;
             Err(error)

@@ -1,6 +1,7 @@
 //! Tests against a real SQLite file and a real PostgreSQL.
 
 mod declarations;
+mod fence;
 mod hostile;
 mod luau;
 mod plan;
@@ -17,7 +18,7 @@ use super::model::*;
 use super::{Tables, upgrade};
 use crate::error::Problem;
 use crate::store::testing::{On, TestDatabase};
-use crate::store::{DbError, Session, Store};
+use crate::store::{DbError, Session, Store, StoreOptions};
 use crate::value::{Map, Value};
 
 /// A table of columns written as `("name", type, options)`, where the options are the names of
@@ -125,8 +126,12 @@ pub struct Database {
 }
 
 pub async fn database(on: On) -> Database {
+    database_with(on, StoreOptions::default()).await
+}
+
+pub async fn database_with(on: On, options: StoreOptions) -> Database {
     let database = TestDatabase::new(on).await;
-    let store = database.open().await;
+    let store = database.open_with(options).await;
     Database { session: store.session(), store, _database: database }
 }
 
