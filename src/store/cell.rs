@@ -1,6 +1,6 @@
 //! What comes out of the database.
 
-use super::{DbError, DbErrorKind};
+use super::{DbError, DbErrorKind, Statement};
 
 /// The most that one statement may give, in bytes, as they are in memory.
 pub const MAX_RESULT_BYTES: usize = 16 * 1024 * 1024;
@@ -64,26 +64,31 @@ pub(super) enum Want {
 pub(super) struct Collected {
     pub rows: Vec<Row>,
     bytes: usize,
+    max_bytes: usize,
     max_rows: Option<usize>,
 }
 
 impl Collected {
-    pub fn new(max_rows: Option<usize>) -> Self {
-        Collected { rows: Vec::new(), bytes: 0, max_rows }
+    /// For what a statement gives.
+    pub fn of(statement: &Statement) -> Self {
+        // A row that is written already cannot be refused any more; it is in memory anyway.
+        let is_written = statement.writes && statement.gives_one_row;
+        let max_bytes = if is_written { usize::MAX } else { MAX_RESULT_BYTES };
+        Collected { rows: Vec::new(), bytes: 0, max_bytes, max_rows: statement.max_rows }
     }
 
     /// # Errors
     /// `invalid` when it is one row or one byte too much.
     pub fn push(&mut self, row: Row) -> Result<(), DbError> {
         if let Some(most) = self.max_rows.filter(|most| self.rows.len() >= *most) {
-            return Err(DbError::invalid(format!(
+            return Err(too_much(format!(
                 "the result has more than {most} rows; take it in parts with LIMIT and OFFSET"
             )));
         }
         self.bytes += size_of::<Row>() + row.iter().map(Cell::size).sum::<usize>();
-        if self.bytes > MAX_RESULT_BYTES {
+        if self.bytes > self.max_bytes {
             let most = MAX_RESULT_BYTES / (1024 * 1024);
-            return Err(DbError::invalid(format!(
+            return Err(too_much(format!(
                 "the result is larger than {most} MiB; take it in parts with a limit, or select \
                  fewer columns"
             )));
@@ -93,6 +98,11 @@ impl Collected {
     }
 }
 
+fn too_much(message: String) -> DbError {
+    DbError { of_result: true, ..DbError::invalid(message) }
+}
+
 pub(super) fn unreadable(error: impl std::fmt::Display) -> DbError {
-    DbError::new(DbErrorKind::Internal, format!("cannot read a value: {error}"))
+    let message = format!("cannot read a value: {error}");
+    DbError { of_result: true, ..DbError::new(DbErrorKind::Internal, message) }
 }

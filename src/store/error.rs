@@ -70,6 +70,9 @@ pub struct DbError {
     pub(crate) lost: bool,
     /// Whether the database has already rolled back the transaction in which this happened.
     pub(crate) ends_transaction: bool,
+    /// Whether it is about what a statement has given, of which the database knows nothing: there the
+    /// statement has not failed, and may still be running.
+    pub(crate) of_result: bool,
 }
 
 impl DbError {
@@ -83,6 +86,7 @@ impl DbError {
             constraint: None,
             lost: false,
             ends_transaction: false,
+            of_result: false,
         }
     }
 

@@ -7,6 +7,7 @@ use sea_query::{
 };
 
 use super::Dialect;
+use super::cell::Want;
 
 /// A statement with its values, and whether it may change anything.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Statement {
     pub(super) without_foreign_keys: bool,
     /// The most rows that it may give; more are an error.
     pub(super) max_rows: Option<usize>,
+    /// Whether it gives no more than one row, which is then never too much.
+    pub(super) gives_one_row: bool,
     /// What the database itself lets it reach.
     pub(super) fence: Option<Arc<Fence>>,
     /// The text between the values, where the database is to say what types they have.
@@ -102,6 +105,13 @@ impl Statement {
         self
     }
 
+    /// Says that it gives no more than one row. Of a statement that writes this spares the database the
+    /// means to take it back because of the size of what it gives.
+    pub fn of_one_row(mut self) -> Self {
+        self.gives_one_row = true;
+        self
+    }
+
     /// Lets SQLite look away from foreign keys while it runs, so that a table that others refer to
     /// can be replaced. PostgreSQL never does.
     pub fn without_foreign_keys(mut self) -> Self {
@@ -120,6 +130,11 @@ impl Statement {
         &self.sql
     }
 
+    /// Whether it may turn out, after it has written, that it gives too much.
+    pub(super) fn may_give_too_much(&self, want: Want) -> bool {
+        self.writes && want == Want::Rows && !self.gives_one_row
+    }
+
     fn of(sql: String) -> Self {
         Statement {
             sql: sql.into(),
@@ -129,6 +144,7 @@ impl Statement {
             kept: true,
             without_foreign_keys: false,
             max_rows: None,
+            gives_one_row: false,
             fence: None,
             pieces: None,
         }

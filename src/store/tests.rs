@@ -1,4 +1,9 @@
+mod limits;
+
+use std::sync::Arc;
+
 use rstest::rstest;
+use sea_query::{Expr, Query};
 
 use super::plugins::{self, PluginChanges, PluginFilter, RecordedError};
 use super::testing::{On, TestDatabase};

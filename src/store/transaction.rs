@@ -329,6 +329,7 @@ async fn guarded(
             connection.command("ROLLBACK TO SAVEPOINT moondock").await?;
             Err(error)
         }
+        Err(error) if error.of_result => Err(error),
         Err(error) => Err(DbError { ends_transaction: true, ..error }),
         Ok(outcome) => Ok(outcome),
     }

@@ -132,7 +132,8 @@ pub(super) fn statement(
         insert.on_conflict(conflict.write(table));
     }
     insert.returning(every_column(table));
-    Ok(Statement::write(dialect, &insert))
+    let statement = Statement::write(dialect, &insert);
+    Ok(if rows.len() == 1 { statement.of_one_row() } else { statement })
 }
 
 /// What a row has in a column that is written.
@@ -190,5 +191,5 @@ pub(super) fn numbering_on(table: &str, column: &str) -> Statement {
          (SELECT coalesce(pg_sequence_last_value({sequence}::regclass), 1))))"
     ));
     let select = sea_query::Query::select().expr(next).to_owned();
-    Statement::write(Dialect::Postgres, &select)
+    Statement::write(Dialect::Postgres, &select).of_one_row()
 }

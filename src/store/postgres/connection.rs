@@ -21,6 +21,8 @@ use crate::store::{DbError, MAX_BOUND_VALUES, Statement};
 
 /// A connection that was not used for this long is asked whether it is still there.
 const UNWATCHED: Duration = Duration::from_secs(1);
+/// How long the rest of a result that nobody wants may take to arrive, before it is stopped.
+const REST: Duration = Duration::from_millis(50);
 /// How long a cancelled statement may take to end, before its connection is given up.
 const CANCELLING: Duration = Duration::from_secs(5);
 
@@ -136,12 +138,36 @@ impl Connection {
             }
         };
         match outcome {
+            Some(Err(error)) if error.of_result => Err(self.let_go(error).await),
             Some(outcome) => self.looked_at(outcome),
             None => {
                 self.broken = true;
                 Err(timed_out())
             }
         }
+    }
+
+    /// Waits until a statement is over whose further rows nobody wants. They would be in the way of the
+    /// next statement, and may have no end.
+    async fn let_go(&mut self, error: DbError) -> DbError {
+        let (pid, options) = (self.pid, self.options.clone());
+        let rest = {
+            let mut rest = std::pin::pin!(self.inner.ping());
+            match tokio::time::timeout(REST, rest.as_mut()).await {
+                Ok(rest) => Ok(rest),
+                Err(_) => {
+                    cancel(&options, pid).await;
+                    tokio::time::timeout(CANCELLING, rest).await
+                }
+            }
+        };
+        let rest = rest.unwrap_or_else(|_| {
+            self.broken = true;
+            Ok(())
+        });
+        // Where it was stopped, it has failed after all.
+        let failed = self.looked_at(rest.map_err(DbError::from)).is_err();
+        DbError { of_result: !failed, ends_transaction: self.broken, ..error }
     }
 
     /// Runs `begin`, which opens a transaction or makes a savepoint in one, and then a statement with
@@ -237,7 +263,7 @@ async fn perform(
         let changed = query.execute(connection).await?.rows_affected();
         return Ok(Outcome { changed, ..Outcome::default() });
     }
-    let mut collected = Collected::new(statement.max_rows);
+    let mut collected = Collected::of(statement);
     let mut columns = Vec::new();
     let mut found = query.fetch(connection);
     while let Some(row) = found.try_next().await? {

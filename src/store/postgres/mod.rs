@@ -99,11 +99,18 @@ async fn once(
     deadline: Instant,
 ) -> Result<Outcome, DbError> {
     let mut connection = pool::get(&postgres.pool, until).await?;
-    let Some(fence) = &statement.fence else {
+    let role = statement.fence.as_ref().map(|fence| fence.role.as_str());
+    if role.is_none() && !statement.may_give_too_much(want) {
         return connection.run(statement, want, deadline).await;
-    };
+    }
     let begin = if statement.writes { "BEGIN" } else { "BEGIN READ ONLY" };
-    let outcome = connection.run_as(begin, &fence.role, statement, want, deadline).await;
+    let outcome = match role {
+        Some(role) => connection.run_as(begin, role, statement, want, deadline).await,
+        None => {
+            connection.command(begin).await?;
+            connection.run(statement, want, deadline).await
+        }
+    };
     match outcome {
         Ok(outcome) => connection.command(&format!("COMMIT; {OWN_ROLE}")).await.map(|()| outcome),
         Err(error) => {

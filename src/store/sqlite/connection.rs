@@ -75,8 +75,34 @@ impl Connection {
         &mut self.inner
     }
 
-    /// Runs a statement, until the deadline at the longest.
+    /// Runs a statement, until the deadline at the longest. If it gives too much, or what cannot be
+    /// read, nothing of it remains.
     pub async fn run(
+        &mut self,
+        statement: &Statement,
+        want: Want,
+        deadline: Instant,
+    ) -> Result<Outcome, DbError> {
+        if !statement.may_give_too_much(want) {
+            return self.perform(statement, want, deadline).await;
+        }
+        // Outside of a transaction this begins one, which ends with the savepoint.
+        self.command("SAVEPOINT moondock").await?;
+        let outcome = self.perform(statement, want, deadline).await;
+        let ended = match &outcome {
+            Ok(_) => self.command("RELEASE moondock").await,
+            Err(error) if error.ends_transaction => Ok(()),
+            Err(_) => self.command("ROLLBACK TO moondock; RELEASE moondock").await,
+        };
+        if ended.is_err() || outcome.as_ref().is_err_and(|error| error.ends_transaction) {
+            self.roll_back().await;
+            let ended = ended.map_err(|error| DbError { ends_transaction: true, ..error });
+            return ended.and(outcome);
+        }
+        outcome
+    }
+
+    async fn perform(
         &mut self,
         statement: &Statement,
         want: Want,
@@ -87,15 +113,32 @@ impl Connection {
             self.enforce_foreign_keys(false).await?;
         }
         self.control.begin(deadline, statement.fence.clone());
-        let outcome = match want {
+        let mut outcome = match want {
             Want::Rows => rows(&mut self.inner, query, statement).await,
             Want::Count => count(&mut self.inner, query).await,
         };
+        if let Some(error) = outcome.as_mut().err().filter(|error| error.of_result) {
+            self.let_go(statement, error).await;
+        }
         self.control.end();
         if statement.without_foreign_keys {
             self.enforce_foreign_keys(true).await?;
         }
         outcome
+    }
+
+    /// Waits until a statement is over whose further rows nobody wants. Its next row may be a long time
+    /// in coming, and without a deadline would keep the connection for ever.
+    async fn let_go(&mut self, statement: &Statement, error: &mut DbError) {
+        if !statement.writes {
+            // One that writes would take the whole transaction with it; but it has done its work before
+            // it gives the first row.
+            self.control.stop();
+        }
+        // The lock is to be had once nothing runs.
+        let unlocked = self.inner.lock_handle().await.is_ok();
+        self.broken |= !unlocked;
+        error.ends_transaction |= !unlocked || (statement.writes && self.control.is_over());
     }
 
     /// Streams the rows of a statement to `each`.
@@ -146,7 +189,7 @@ async fn rows(
     query: Query<'static, Sqlite, SqliteArguments>,
     statement: &Statement,
 ) -> Result<Outcome, DbError> {
-    let mut collected = Collected::new(statement.max_rows);
+    let mut collected = Collected::of(statement);
     let mut columns = Vec::new();
     let mut found = query.fetch(connection);
     while let Some(row) = found.try_next().await? {

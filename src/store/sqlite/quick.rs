@@ -104,7 +104,7 @@ impl Reader {
             bind(&mut prepared, i + 1, value)?;
         }
         let columns = prepared.column_count();
-        let mut collected = Collected::new(statement.max_rows);
+        let mut collected = Collected::of(statement);
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().ok()? {
             let mut cells = Vec::with_capacity(columns);
