@@ -20,6 +20,7 @@ mod lifecycle;
 mod migrations;
 mod neighbors;
 mod process;
+mod raw_role;
 mod reload;
 mod sdl;
 mod shipped;

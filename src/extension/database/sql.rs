@@ -131,24 +131,13 @@ async fn fenced(
         ..Fence::default()
     };
     if dialect == Dialect::Postgres {
-        fence.role = role_of(session, scope, set).await?;
+        fence.role = match scope {
+            Scope::Call(tables) => tables.role.get(session, set).await?,
+            Scope::Migration(_) => role::ensure(session, set).await?,
+        };
     }
     let values = values.iter().map(bindable).collect::<Result<_, _>>()?;
     Ok(Statement::fenced(dialect, raw.pieces, values, raw.writes, Arc::new(fence)))
-}
-
-/// The role that the statement runs as on PostgreSQL.
-async fn role_of(session: &Session, scope: &Scope<'_>, set: &TableSet) -> Result<String, DbError> {
-    let Scope::Call(tables) = scope else { return role::ensure(session, set).await };
-    // Outside of the caller's transaction, which may yet be rolled back.
-    let outside = session.store().session();
-    let known = tables.role.get_or_try_init(|| role::ensure(&outside, set)).await;
-    match known {
-        Ok(role) => Ok(role.clone()),
-        // The tables may have been made in this very transaction, where nobody else sees them.
-        Err(_) if session.is_transaction() => role::ensure(session, set).await,
-        Err(error) => Err(error),
-    }
 }
 
 fn bindable(value: &Value) -> Result<Sql, DbError> {

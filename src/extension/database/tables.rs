@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
-
 use super::errors::Doing;
 use super::insert::{self, Conflict};
 use super::model::{Table, TableSet};
 use super::names::{hint, quoted};
 use super::query::{Query, column_of, matching};
+use super::role::KnownRole;
 use super::rows::{read_row, required, stored};
 use crate::store::{DbError, DbErrorKind, Row, Session, Statement};
 use crate::value::Map;
@@ -17,8 +16,8 @@ use crate::value::Map;
 #[derive(Debug, Clone)]
 pub struct Tables {
     set: Arc<TableSet>,
-    /// The role that raw SQL runs as on PostgreSQL, once it is known to exist.
-    pub(super) role: Arc<OnceCell<String>>,
+    /// The role that raw SQL runs as on PostgreSQL.
+    pub(super) role: Arc<KnownRole>,
 }
 
 impl Tables {

@@ -198,8 +198,10 @@ async fn fenced(on: On) -> Fenced {
     };
     let mut user = None;
     if on == On::Postgres {
-        fence.role = role::ensure(s, &own).await.unwrap();
-        role::ensure(s, &other).await.unwrap();
+        let tx = db.store.begin().await.unwrap();
+        fence.role = role::ensure(tx.session(), &own).await.unwrap();
+        role::ensure(tx.session(), &other).await.unwrap();
+        tx.commit().await.unwrap();
         user = Some(current_user(s).await);
     }
     Fenced { db, fence: Arc::new(fence), user }
