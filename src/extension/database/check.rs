@@ -377,10 +377,10 @@ fn check_names(defs: &[TableDef], tables: &[Table], enums: &[Enum], problems: &m
     for (table, def) in tables.iter().zip(defs) {
         for (physical, what) in names_of(table) {
             let place = def.place.as_ref();
-            if physical.starts_with("sqlite_") {
+            if names::is_reserved(&physical) {
                 problems.add(
                     place,
-                    format!("{what} would be {physical} in the database, a name that is reserved; a plugin called sqlite can have no tables"),
+                    format!("{what} would be {physical} in the database, a name that is reserved for the database itself; rename the table, or the plugin if all its names begin like this"),
                 );
                 break;
             }

@@ -43,6 +43,14 @@ pub fn physical_table(plugin_id: &str, table: &str) -> String {
     bounded(format!("{}_{}", snake_case(plugin_id), snake_case(table)))
 }
 
+/// Whether a name in the database means something else than a table of that name. PostgreSQL finds its
+/// own `pg_…` before a plugin's; SQLite makes no `sqlite_…`, and a table would hide its functions
+/// `pragma_…` and `json_…` from everybody.
+pub fn is_reserved(physical: &str) -> bool {
+    ["pg_", "sqlite_", "pragma_"].iter().any(|prefix| physical.starts_with(prefix))
+        || matches!(physical, "json_each" | "json_tree")
+}
+
 /// The name in PostgreSQL of the type of a plugin's enum. Types and tables share their names there.
 pub fn physical_enum(plugin_id: &str, name: &str) -> String {
     bounded(format!("{}_{}_enum", snake_case(plugin_id), snake_case(name)))
@@ -112,6 +120,23 @@ mod tests {
             ["", "1a", "_a", "a b", "a\"b", "a;drop table x", "a\0", "é", "ａ", &"x".repeat(49)]
         {
             assert!(!is_valid(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_databases_are_reserved() {
+        for (plugin, table, reserved) in [
+            ("pg", "authid", true),
+            ("pgStat", "activity", true),
+            ("pgadmin", "activity", false),
+            ("PG", "class", true),
+            ("sqlite", "schema", true),
+            ("pragma", "foreignKeyCheck", true),
+            ("json", "each", true),
+            ("json", "eachOne", false),
+            ("page", "views", false),
+        ] {
+            assert_eq!(is_reserved(&physical_table(plugin, table)), reserved, "{plugin} {table}");
         }
     }
 

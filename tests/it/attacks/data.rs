@@ -252,7 +252,18 @@ async fn declarations_and_migrations_reach_nothing_else(
             "t.table('notes', { ['o\" text); drop table other_secrets; --'] = t.integer() })",
             "a name is",
         ),
+        (
+            "x",
+            "t.table('notes', { id = t.integer(), e = t.enum('other_kind') })",
+            "unknown enum \"other_kind\"",
+        ),
+        // What the database would take for its own.
         ("sqlite", "t.table('schema', { o = t.integer() })", "reserved"),
+        ("pg", "t.table('authid', { rolname = t.text(), rolpassword = t.text() })", "reserved"),
+        ("PG", "t.table('class', { relname = t.text() })", "reserved"),
+        ("pg_stat", "t.table('activity', { query = t.text() })", "reserved"),
+        ("pragma", "t.table('foreign_key_check', { parent = t.text() })", "reserved"),
+        ("json", "t.table('each', { value = t.text() })", "reserved"),
     ] {
         let code = format!("local t = require('@std/table')\nreturn {{ notes = {table} }}");
         let points = r#""database": [{ "type": "table", "name": "notes", "file": "tables.lua" }]"#;
