@@ -1,4 +1,6 @@
 mod limits;
+mod lost;
+mod together;
 
 use std::sync::Arc;
 
