@@ -160,7 +160,7 @@ async fn what_has_given_too_much_is_stopped(#[values(On::Sqlite, On::Postgres)] 
     // Long enough for PostgreSQL to send each row by itself.
     let long = "x".repeat(10_000);
     for sql in [
-        format!("{NUMBERS} SELECT n FROM r"),
+        format!("{NUMBERS} SELECT n, '{long}' FROM r"),
         // More than enough rows, and then no further one for ever.
         format!(
             "{NUMBERS}, s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 10) \
@@ -190,9 +190,9 @@ async fn what_has_given_too_much_is_stopped(#[values(On::Sqlite, On::Postgres)] 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_too_long_hears_that_it_is_busy(#[values(On::Sqlite, On::Postgres)] on: On) {
-    const WAIT: Duration = Duration::from_millis(300);
+    const WAIT: Duration = Duration::from_millis(800);
     let database = TestDatabase::new(on).await;
-    let store = database.open_with(options(1, 300, 60_000)).await;
+    let store = database.open_with(options(1, 800, 60_000)).await;
     let tx = store.begin().await.unwrap();
     plugins::insert(tx.session(), "a").await.unwrap();
     let start = Instant::now();

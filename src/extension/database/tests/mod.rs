@@ -8,6 +8,7 @@ mod plan;
 mod properties;
 mod rows;
 mod schema;
+mod too_much;
 
 use std::sync::Arc;
 
