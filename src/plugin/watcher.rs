@@ -41,6 +41,7 @@ pub fn watch(
 ) -> Result<(), notify::Error> {
     let root = plugins_dir.canonicalize().map_err(notify::Error::io)?;
     let (sender, changes) = mpsc::unbounded_channel();
+    let again = sender.clone();
     let inside = root.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         match event {
@@ -56,7 +57,7 @@ pub fn watch(
     watcher.watch(&root, RecursiveMode::Recursive)?;
     tokio::spawn(async move {
         tokio::select! {
-            () = collect(changes, manager) => {}
+            () = collect(changes, again, manager) => {}
             () = stop.cancelled() => {}
         }
         drop(watcher);
@@ -65,7 +66,11 @@ pub fn watch(
 }
 
 /// Gathers the changes of one save and passes them on.
-async fn collect(mut changes: mpsc::UnboundedReceiver<Change>, manager: Manager) {
+async fn collect(
+    mut changes: mpsc::UnboundedReceiver<Change>,
+    again: mpsc::UnboundedSender<Change>,
+    manager: Manager,
+) {
     while let Some(first) = changes.recv().await {
         let mut ids = BTreeSet::new();
         let mut new_folders = BTreeSet::new();
@@ -91,10 +96,13 @@ async fn collect(mut changes: mpsc::UnboundedReceiver<Change>, manager: Manager)
         }
         manager.files_changed(ids).await;
         if !new_folders.is_empty() {
-            let manager = manager.clone();
+            let again = again.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(SECOND_LOOK).await;
-                manager.files_changed(new_folders).await;
+                for plugin_id in new_folders {
+                    // Without a receiver the host is shutting down.
+                    let _ = again.send(Change { plugin_id, unfinished: false, new_folder: false });
+                }
             });
         }
     }

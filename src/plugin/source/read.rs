@@ -5,11 +5,16 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::{
     Content, MANIFEST_FILE, MAX_DEPTH, MAX_FILES, MAX_SCRIPT_BYTES, MAX_TOTAL_BYTES, is_ignored,
 };
 use crate::error::{Phase, Problem};
+
+/// How long after its last change an empty file is waited for to get its content.
+const SAVING: Duration = Duration::from_millis(150);
 
 /// Reads a folder into memory, or says everything that keeps it from being a plugin.
 pub(super) fn read(dir: &Path) -> Result<BTreeMap<String, Content>, Vec<Problem>> {
@@ -140,7 +145,7 @@ impl Walk {
         }
         let left = MAX_TOTAL_BYTES.saturating_sub(self.bytes);
         let limit = if is_parsed { left.min(MAX_SCRIPT_BYTES) } else { left };
-        let bytes = match read_at_most(real, limit) {
+        let bytes = match read_saved(real, limit) {
             Ok(Some(bytes)) => bytes,
             // It grew since its size was looked at.
             Ok(None) if limit < left => {
@@ -171,6 +176,20 @@ impl Walk {
     fn report(&mut self, path: &str, message: impl Into<String>) {
         let problem = problem(message);
         self.problems.push(if path.is_empty() { problem } else { problem.in_file(path) });
+    }
+}
+
+/// As [`read_at_most`], of a file that somebody may be saving: most editors empty it before they write.
+fn read_saved(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    loop {
+        let bytes = read_at_most(path, limit)?;
+        // A clock that runs backwards makes no file one that was just emptied.
+        let is_being_saved = bytes.as_ref().is_some_and(Vec::is_empty)
+            && fs::metadata(path)?.modified()?.elapsed().is_ok_and(|age| age < SAVING);
+        if !is_being_saved {
+            return Ok(bytes);
+        }
+        thread::sleep(SAVING / 50);
     }
 }
 

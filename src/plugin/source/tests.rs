@@ -161,3 +161,17 @@ fn a_scan_finds_folders_and_shared_ids() {
     assert!(scan(&dir.path().join("none")).unwrap().is_empty());
     assert!(scan(&dir.path().join("file.lua")).is_err());
 }
+
+#[test]
+fn a_file_that_is_being_saved_is_waited_for() {
+    let dir = folder(&[("manifest.json", b"{}"), ("init.lua", b""), ("empty.lua", b"")]);
+    let script = dir.path().join("init.lua");
+    let saving = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        fs::write(script, "return 1").unwrap();
+    });
+    let source = Source::read(dir.path()).unwrap();
+    saving.join().unwrap();
+    assert_eq!(source.get("init.lua"), Some("return 1"));
+    assert_eq!(source.get("empty.lua"), Some(""), "what stays empty is empty");
+}
