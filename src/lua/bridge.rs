@@ -71,6 +71,19 @@ impl BridgeError {
     }
 }
 
+/// Lets the host put values of its own, which are bounded elsewhere, into the VM without the memory
+/// limit. With a limit mlua has to guard every step against running out of it, which takes longer than
+/// the step. The script's own next allocation meets the limit.
+///
+/// # Errors
+/// Those of `put`.
+pub fn without_limit<T>(lua: &Lua, put: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
+    let limit = lua.set_memory_limit(0)?;
+    let done = put();
+    lua.set_memory_limit(limit)?;
+    done
+}
+
 /// Copies a host value into the VM.
 ///
 /// # Errors

@@ -110,19 +110,6 @@ impl Vm {
         self.lua.used_memory()
     }
 
-    /// Lets the host put values of its own, which are bounded elsewhere, into the VM without the
-    /// memory limit, inside [`Vm::run`]. With a limit mlua has to guard every step against running
-    /// out of it, which takes longer than the step. The script's own next allocation meets the limit.
-    ///
-    /// # Errors
-    /// Those of `put`.
-    pub fn without_limit<T>(&self, put: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
-        let limit = self.lua.set_memory_limit(0)?;
-        let done = put();
-        self.lua.set_memory_limit(limit)?;
-        done
-    }
-
     /// Drops what belongs to the VM when no other call is in it. Whatever Lua still runs while it
     /// is dropped is cut off.
     fn drop_in_turn(&self, drop_it: impl FnOnce()) {

@@ -172,7 +172,7 @@ impl Generation {
             .vm
             .run(deadline, async {
                 let lua = loaded.vm.lua();
-                let call = loaded.vm.without_limit(|| {
+                let call = bridge::without_limit(lua, || {
                     let mut values = MultiValue::with_capacity(args.len() + 1);
                     for arg in args {
                         values.push_back(match arg {

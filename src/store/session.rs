@@ -156,6 +156,22 @@ impl Session {
     }
 
     async fn run(&self, statement: Statement, want: Want) -> Result<Outcome, DbError> {
+        if let Some(outcome) = self.at_once(&statement, want) {
+            return Ok(outcome);
+        }
+        // Boxed, so that the futures of those who wait for it stay small: they are moved about.
+        Box::pin(self.in_turn(statement, want)).await
+    }
+
+    /// What a short read gives, if it can be done right here.
+    fn at_once(&self, statement: &Statement, want: Want) -> Option<Outcome> {
+        match (&self.target, &self.store.backend, want) {
+            (Target::Auto, Backend::Sqlite(sqlite), Want::Rows) => sqlite.quick.read(statement),
+            _ => None,
+        }
+    }
+
+    async fn in_turn(&self, statement: Statement, want: Want) -> Result<Outcome, DbError> {
         let own = self.deadline;
         let deadline = match self.patient {
             true => own.unwrap_or_else(|| Instant::now() + PATIENCE),
@@ -182,10 +198,7 @@ impl Session {
             Backend::Sqlite(sqlite) if statement.writes => {
                 sqlite.queue.run(statement, want, deadline).await
             }
-            Backend::Sqlite(sqlite) => {
-                if let (Want::Rows, Some(outcome)) = (want, sqlite.quick.read(&statement)) {
-                    return Ok(outcome);
-                }
+            Backend::Sqlite(_) => {
                 let store = Arc::clone(&self.store);
                 detached(async move {
                     let Backend::Sqlite(sqlite) = &store.backend else { return Err(over()) };

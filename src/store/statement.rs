@@ -54,6 +54,17 @@ impl Statement {
         Statement { values: values.0, ..Statement::of(sql) }
     }
 
+    /// A statement that only reads, of which the text is there already: the SQL of another one, with
+    /// values of the same types at the same places.
+    pub fn again(sql: Arc<str>, values: Vec<sea_query::Value>) -> Self {
+        Statement { values, ..Statement::of(sql) }
+    }
+
+    /// The SQL text, to be used again.
+    pub fn text(&self) -> Arc<str> {
+        Arc::clone(&self.sql)
+    }
+
     /// A statement that changes rows.
     pub fn write(dialect: Dialect, query: &impl QueryStatementWriter) -> Self {
         Statement { writes: true, ..Statement::read(dialect, query) }
@@ -135,7 +146,7 @@ impl Statement {
         self.writes && want == Want::Rows && !self.gives_one_row
     }
 
-    fn of(sql: String) -> Self {
+    fn of(sql: impl Into<Arc<str>>) -> Self {
         Statement {
             sql: sql.into(),
             values: Vec::new(),

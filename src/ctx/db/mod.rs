@@ -10,14 +10,16 @@ use mlua::{Lua, LuaString, UserData, UserDataFields, UserDataMethods, UserDataRe
 
 use self::query::Rows;
 use self::transaction::Attempt;
-use self::values::{condition, failure, map, names, parameters, returning, rows, rows_to_lua};
+use self::values::{
+    condition, failure, map, names, parameters, returning, row_to_lua, rows, rows_to_lua,
+};
 use super::{CallRef, Ctx};
 use crate::error::Error;
 use crate::extension::database::Tables;
 use crate::extension::database::sql::{self, Scope};
 use crate::extension::database::upgrade::Migrating;
+use crate::lua::Failure;
 use crate::lua::waiting::check_can_wait;
-use crate::lua::{Failure, bridge};
 use crate::store::Session;
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
@@ -100,7 +102,7 @@ impl UserData for Db {
                 let row = map(&row, "the row")?;
                 let session = db.session(&lua)?;
                 let made = db.tables().insert(&session, &table.to_str()?, &row).await;
-                bridge::map_to_lua(&lua, &made.map_err(failure)?)
+                row_to_lua(&lua, &made.map_err(failure)?)
             }
         });
         registry.add_async_method("insertMany", |lua, this, (table, many): (LuaString, Value)| {
@@ -120,7 +122,7 @@ impl UserData for Db {
                 let key = names(&[key], "upsert, by which a row is found,")?;
                 let session = db.session(&lua)?;
                 let made = db.tables().upsert(&session, &table.to_str()?, &row, &key).await;
-                bridge::map_to_lua(&lua, &made.map_err(failure)?)
+                row_to_lua(&lua, &made.map_err(failure)?)
             }
         });
         type UpdateArgs = (LuaString, Value, Value, Value);

@@ -3,7 +3,7 @@
 use mlua::{Lua, LuaString, UserData, UserDataMethods, UserDataRegistry, Value, Variadic};
 
 use super::Db;
-use super::values::{failure, host, list, map, names, options, rows_to_lua, whole};
+use super::values::{failure, host, list, map, names, options, row_to_lua, rows_to_lua, whole};
 use crate::extension::database::{Aggregate, Page, Query};
 use crate::lua::{Failure, bridge};
 use crate::store::DbError;
@@ -96,7 +96,7 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
         let this = this.clone();
         async move {
             let row = this.query.first(&this.db.session(&lua)?).await.map_err(failure)?;
-            row.map(|row| bridge::map_to_lua(&lua, &row)).transpose()
+            row.map(|row| row_to_lua(&lua, &row)).transpose()
         }
     });
     registry.add_async_method("count", |lua, this, ()| {
@@ -136,7 +136,7 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
                 return rows_to_lua(&lua, &rows);
             }
             let row = rows.into_iter().next().unwrap_or_default();
-            Ok(Value::Table(bridge::map_to_lua(&lua, &row)?))
+            Ok(Value::Table(row_to_lua(&lua, &row)?))
         }
     });
     registry.add_async_method("distinct", |lua, this, column: Option<LuaString>| {
@@ -182,7 +182,7 @@ fn page_to_lua(lua: &Lua, page: &Page) -> mlua::Result<Value> {
     let rows = lua.create_table_with_capacity(page.rows.len(), 0)?;
     let edges = lua.create_table_with_capacity(page.rows.len(), 0)?;
     for (i, (row, cursor)) in page.rows.iter().zip(&page.cursors).enumerate() {
-        let row = bridge::map_to_lua(lua, row)?;
+        let row = row_to_lua(lua, row)?;
         let edge = lua.create_table()?;
         edge.raw_set("node", &row)?;
         edge.raw_set("cursor", cursor.as_str())?;

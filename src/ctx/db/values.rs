@@ -1,6 +1,6 @@
 //! Between what scripts pass to `ctx.db` and what the tables take.
 
-use mlua::{Lua, Value};
+use mlua::{Lua, Table, Value};
 
 use crate::error::Error;
 use crate::lua::{Failure, bridge};
@@ -121,10 +121,18 @@ pub(super) fn whole(count: f64, what: &str) -> mlua::Result<u64> {
     Err(Failure::misuse(format!("ctx.db: {what} must be a whole number from 0, not {count}")))
 }
 
+/// Rows of the database, which were counted when they were read.
 pub(super) fn rows_to_lua(lua: &Lua, rows: &[Map]) -> mlua::Result<Value> {
-    let table = lua.create_table_with_capacity(rows.len(), 0)?;
-    for (i, row) in rows.iter().enumerate() {
-        table.raw_set(i + 1, bridge::map_to_lua(lua, row)?)?;
-    }
-    Ok(Value::Table(table))
+    bridge::without_limit(lua, || {
+        let table = lua.create_table_with_capacity(rows.len(), 0)?;
+        for (i, row) in rows.iter().enumerate() {
+            table.raw_set(i + 1, bridge::map_to_lua(lua, row)?)?;
+        }
+        Ok(Value::Table(table))
+    })
+}
+
+/// One such row.
+pub(super) fn row_to_lua(lua: &Lua, row: &Map) -> mlua::Result<Table> {
+    bridge::without_limit(lua, || bridge::map_to_lua(lua, row))
 }

@@ -39,6 +39,7 @@ impl TableSet {
             enums,
             relations,
             creation_order,
+            texts: super::query::Texts::default(),
         })
     }
 }

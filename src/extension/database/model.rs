@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::names;
+use super::query::Texts;
 use crate::value::Value;
 
 /// Where a declaration was written.
@@ -240,6 +241,9 @@ pub struct TableSet {
     pub(super) relations: Vec<RelationDef>,
     /// Indexes into `tables`, referenced tables before those that refer to them.
     pub(super) creation_order: Vec<usize>,
+    /// The texts of what was asked of the tables.
+    #[serde(skip)]
+    pub(super) texts: Texts,
 }
 
 impl TableSet {
@@ -251,6 +255,7 @@ impl TableSet {
             enums: Vec::new(),
             relations: Vec::new(),
             creation_order: Vec::new(),
+            texts: Texts::default(),
         }
     }
 

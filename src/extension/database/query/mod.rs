@@ -6,6 +6,7 @@ mod page;
 mod pattern;
 mod related;
 mod run;
+mod text;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use aggregate::Aggregate;
 pub(super) use condition::{Condition, Operator};
 pub use page::Page;
 pub(super) use run::matching;
+pub(super) use text::Texts;
 
 use super::convert;
 use super::model::{Column, ColumnType, Table, TableSet};
@@ -244,12 +246,17 @@ impl Query {
     }
 
     /// The columns that are given, as indexes.
-    fn columns(&self) -> Vec<usize> {
+    pub(super) fn columns(&self) -> Vec<usize> {
         if self.inner.columns.is_empty() {
             (0..self.table().columns.len()).collect()
         } else {
             self.inner.columns.clone()
         }
+    }
+
+    /// The texts of what was asked of the tables.
+    pub(super) fn texts(&self) -> &Texts {
+        &self.inner.set.texts
     }
 
     fn table(&self) -> &Table {

@@ -141,7 +141,10 @@ impl Query {
         // Those that lead to related rows are read in any case.
         let mut columns = given.clone();
         columns.extend(self.linking_columns(&given));
-        let statement = self.statement(session.dialect(), &columns, limit)?;
+        let dialect = session.dialect();
+        let statement = self.texts().statement(self, dialect, &columns, limit, || {
+            self.statement(dialect, &columns, limit)
+        })?;
         let found = self.fetch(session, statement).await?;
         let set = &self.inner.set;
         let read = |cells| read_row(session.cipher(), set, table, &columns, cells);

@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use crate::extension::database::{Aggregate, Query};
-use crate::store::DbErrorKind;
+use crate::store::{DbErrorKind, Dialect, Statement};
 use ColumnType as T;
 
 fn config(cases: u32) -> Config {
@@ -390,6 +390,7 @@ fn random_queries_are_always_sql() {
                     Err(error) => refused.push(error.message),
                 }
             }
+            assert_kept_text_is_the_same(&query);
             let tx = db.store.begin().await.unwrap();
             let s = tx.session();
             let savepoint = s.savepoint().await.unwrap();
@@ -417,4 +418,18 @@ fn random_queries_are_always_sql() {
         prop_assert_eq!(&seen[0], &seen[1]);
         Ok(())
     });
+}
+
+/// A text that was kept, with the values of the query, is what would be written anew.
+fn assert_kept_text_is_the_same(query: &Query) {
+    for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+        let columns = query.columns();
+        let written = || query.statement(dialect, &columns, 7);
+        let shown =
+            |made: Result<Statement, DbError>| format!("{:?}", made.map_err(|error| error.message));
+        for _ in 0..2 {
+            let kept = query.texts().statement(query, dialect, &columns, 7, written);
+            assert_eq!(shown(kept), shown(written()));
+        }
+    }
 }
