@@ -159,6 +159,11 @@ pub struct Error {
 }
 
 impl Error {
+    /// Whether it is meant for clients as it is, and not masked.
+    pub fn is_for_clients(&self) -> bool {
+        self.code != code::UNEXPECTED
+    }
+
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Error {
             code: code.into(),

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::data_dir;
 use crate::error::{Error, Result};
-use crate::events::{Event, EventBus};
+use crate::events::dispatcher::Dispatcher;
+use crate::events::operation::run_hooks;
+use crate::events::pubsub::Pubsub;
+use crate::events::{self, Event, EventBus, scheduler};
 use crate::extension::graphql::{
     Declarations, Graphql, Mode, Request, Response, Schema, SchemaOptions,
 };
@@ -25,9 +28,10 @@ use crate::plugin::world::World;
 use crate::request::{RequestContext, RequestInfo, User};
 use crate::server::auth::{Authenticator, TokenAuthenticator};
 use crate::server::{self, ServerState};
-use crate::services::{Limits, Services};
+use crate::services::{Limits, Services, ServicesCell};
 use crate::settings::{Mode as SettingsMode, Settings};
 use crate::store::{Cipher, Store, StoreOptions};
+use crate::value::Value;
 
 /// The database's file in the data dir.
 const DATABASE_FILE: &str = "moondock.db";
@@ -78,6 +82,7 @@ impl HostBuilder {
     pub async fn start(self) -> Result<Host> {
         let host = self.open().await?;
         host.manager.start_plugins().await?;
+        host.begin_deliveries();
         host.ready.store(true, Ordering::SeqCst);
         if host.settings.hot_reload {
             host.watch()?;
@@ -117,7 +122,9 @@ impl HostBuilder {
             None => Store::open_file(&settings.data_dir.join(DATABASE_FILE), options).await?,
         };
         let cell = ManagerCell::default();
-        let mut host = vec![admin::declarations(cell.clone())];
+        let services_cell = ServicesCell::default();
+        let mut host =
+            vec![admin::declarations(cell.clone()), events::admin::declarations(&services_cell)];
         host.extend(self.declarations);
         let options = SchemaOptions { cache_documents: settings.document_cache };
         let points = extension::all(Graphql { host, options });
@@ -135,7 +142,10 @@ impl HostBuilder {
             points,
             world: ArcSwap::from_pointee(world),
             events: EventBus::default(),
+            pubsub: Pubsub::default(),
+            failures: Arc::default(),
         });
+        services_cell.set(&services);
         services.events.connect(&services);
         let manager_options = ManagerOptions {
             plugins_dir: settings.plugins.clone(),
@@ -157,6 +167,7 @@ impl HostBuilder {
             services,
             manager,
             authenticator,
+            dispatcher: OnceLock::new(),
             ready: Arc::default(),
             stopping: CancellationToken::new(),
         })
@@ -169,6 +180,7 @@ pub struct Host {
     services: Arc<Services>,
     manager: Manager,
     authenticator: Arc<dyn Authenticator>,
+    dispatcher: OnceLock<Arc<Dispatcher>>,
     ready: Arc<AtomicBool>,
     stopping: CancellationToken,
 }
@@ -248,15 +260,68 @@ impl Host {
             .map_err(|error| Error::unexpected(format!("cannot watch {}: {error}", dir.display())))
     }
 
+    /// Runs `body` between the pre hooks of an event, which may change the data or veto it, and the
+    /// event itself, which post hooks hear of.
+    ///
+    /// ```no_run
+    /// # async fn example(host: &moondock::host::Host) -> moondock::error::Result<()> {
+    /// use moondock::value::{Map, Value};
+    ///
+    /// let data = Value::Map(Map::from_iter([("item".to_owned(), Value::from("tea"))]));
+    /// let id = host.run_hooks("order:create", data, async |data| {
+    ///     println!("an order of {data:?}");
+    ///     Ok(7)
+    /// });
+    /// assert_eq!(id.await?, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The veto or failure of a pre hook, or the error of `body`; then nothing is raised.
+    pub async fn run_hooks<T>(
+        &self,
+        event: &str,
+        data: Value,
+        body: impl AsyncFnOnce(Value) -> Result<T>,
+    ) -> Result<T> {
+        run_hooks(&self.services, event, data, body).await
+    }
+
+    /// Raises an event, which post hooks and embedders hear of.
+    ///
+    /// # Errors
+    /// When the database cannot keep it for the post hooks.
+    pub async fn emit(&self, event: Event) -> Result<()> {
+        let session = self.services.store.session();
+        self.services.events.raise(&self.services, &session, &event).await?;
+        self.services.events.committed(vec![events::Held::Raised(event)]);
+        Ok(())
+    }
+
+    /// From here on what is owed to plugins is done. A command that only passes through leaves it to
+    /// the server.
+    fn begin_deliveries(&self) {
+        if self.settings.mode == SettingsMode::Shell {
+            return;
+        }
+        // The data folder has one host; a database that has a URL may have several.
+        let alone = self.settings.database_url.is_none();
+        self.dispatcher.get_or_init(|| Dispatcher::start(&self.services, alone));
+        scheduler::start(&self.services, self.stopping.clone());
+    }
+
     /// Ends all plugins (`onUnload`) and closes the database. Nothing is deactivated.
     pub async fn stop(self) {
         self.ready.store(false, Ordering::SeqCst);
         self.stopping.cancel();
-        self.services.events.drained(self.settings.shutdown_grace).await;
+        if let Some(dispatcher) = self.dispatcher.get() {
+            dispatcher.stop(self.settings.shutdown_grace).await;
+        }
         if let Err(error) = self.manager.stop_plugins().await {
             tracing::error!("stopping the plugins: {error}");
         }
-        self.services.events.drained(Duration::from_secs(1)).await;
+        self.services.events.written(Duration::from_secs(1)).await;
         // Breaks the ring of World, generations and services.
         self.services.world.store(Arc::new(World::default()));
         self.services.store.close().await;

@@ -1,11 +1,14 @@
 //! What every part of a running host shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 
+use crate::error::{Error, Result};
 use crate::events::EventBus;
+use crate::events::pubsub::Pubsub;
 use crate::extension::ExtensionPoint;
+use crate::plugin::failures::Failures;
 use crate::plugin::world::World;
 use crate::store::Store;
 
@@ -26,4 +29,28 @@ pub struct Services {
     /// The World that new requests live in.
     pub world: ArcSwap<World>,
     pub events: EventBus,
+    pub pubsub: Pubsub,
+    /// What went wrong last in calls of plugins.
+    pub failures: Arc<Failures>,
+}
+
+/// Where resolvers of the host's own fields find the services, which are made after the fields.
+#[derive(Clone, Default)]
+pub struct ServicesCell(Arc<OnceLock<Weak<Services>>>);
+
+impl ServicesCell {
+    /// Sets the services, once.
+    pub fn set(&self, services: &Arc<Services>) {
+        // A second one would mean two hosts with one set of declarations, which nobody makes.
+        let _ = self.0.set(Arc::downgrade(services));
+    }
+
+    /// The services.
+    ///
+    /// # Errors
+    /// When the host has not started yet, or has ended.
+    pub fn get(&self) -> Result<Arc<Services>> {
+        let services = self.0.get().and_then(Weak::upgrade);
+        services.ok_or_else(|| Error::unexpected("the host is not running"))
+    }
 }

@@ -2,41 +2,91 @@
 
 use mlua::{LuaString, UserDataMethods, UserDataRegistry, Value};
 
-use super::Ctx;
+use super::db::failure;
+use super::{CallContext, Ctx};
 use crate::error::Error;
-use crate::events::{Event, MAX_DEPTH};
+use crate::events::{Event, Held, MAX_DEPTH, addressed};
 use crate::extension::hooks::matches;
+use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, bridge};
 use crate::plugin::generation::Generation;
+use crate::store::deliveries;
+use crate::value::{Map, Value as HostValue};
 
 /// The longest name of an event, in bytes.
 const MAX_NAME: usize = 200;
+/// The longest key, in bytes.
+pub(super) const MAX_KEY: usize = 200;
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
-    registry.add_method("emit", |_, this, (name, payload): (LuaString, Value)| {
-        let call = this.call()?;
-        let name = name.to_str()?.to_owned();
-        if name.is_empty() || name.len() > MAX_NAME || name.contains(['*', '\n']) {
-            return Err(Failure::misuse(format!(
-                "ctx:emit: \"{name}\" is not an event name, such as \"{}:something\"",
-                call.generation.plugin_id()
-            )));
+    type EmitArgs = (LuaString, Value, Value);
+    registry.add_async_method("emit", |lua, this, (name, payload, options): EmitArgs| {
+        let call = this.call();
+        async move {
+            check_can_wait(&lua, "ctx:emit")?;
+            let call = call?;
+            let name = name.to_str()?.to_owned();
+            check_event(&call, "ctx:emit", &name)?;
+            let payload = bridge::from_lua(&payload)
+                .map_err(|error| Failure::misuse(format!("ctx:emit: the payload: {error}")))?;
+            let key = key(&options)?;
+            raise(&call, Event { name: name.into(), payload, depth: call.depth, key }).await
         }
-        check_namespace(&name, &call.generation)?;
-        if call.depth >= MAX_DEPTH {
-            return Err(Failure::misuse(format!(
-                "ctx:emit: \"{name}\" was raised by a hook that {MAX_DEPTH} hooks in a row have led \
-                 to; hooks seem to cause each other without end"
-            )));
-        }
-        let payload = bridge::from_lua(&payload)
-            .map_err(|error| Failure::misuse(format!("ctx:emit: the payload: {error}")))?;
-        let event = Event { name: name.into(), payload, depth: call.depth };
-        if let Some(event) = call.work.hold(event) {
-            call.generation.services.events.emit(event);
-        }
-        Ok(())
     });
+}
+
+/// Raises an event in the transaction that the call is in, if it is in one.
+pub(super) async fn raise(call: &CallContext, event: Event) -> mlua::Result<()> {
+    let services = &call.generation.services;
+    let deliveries = addressed(&services.world.load(), &event).map_err(failure)?;
+    if !deliveries.is_empty() {
+        let session = call.work.session().await.map_err(failure)?;
+        deliveries::insert(&session, deliveries).await.map_err(failure)?;
+    }
+    if let Some(raised) = call.work.hold(Held::Raised(event)) {
+        services.events.committed(vec![raised]);
+    }
+    Ok(())
+}
+
+/// Whether a call may raise an event, or run its hooks.
+pub(super) fn check_event(call: &CallContext, what: &str, name: &str) -> mlua::Result<()> {
+    if name.is_empty() || name.len() > MAX_NAME || name.contains(['*', '\n']) {
+        return Err(Failure::misuse(format!(
+            "{what}: \"{name}\" is not an event name, such as \"{}:something\"",
+            call.generation.plugin_id()
+        )));
+    }
+    check_namespace(name, &call.generation)?;
+    if call.depth >= MAX_DEPTH {
+        return Err(Failure::misuse(format!(
+            "{what}: \"{name}\" was raised by a hook that {MAX_DEPTH} hooks in a row have led to; \
+             hooks seem to cause each other without end"
+        )));
+    }
+    Ok(())
+}
+
+fn key(options: &Value) -> mlua::Result<Option<String>> {
+    let wrong = |message: &str| Err(Failure::misuse(format!("ctx:emit: {message}")));
+    let given = match bridge::from_lua(options) {
+        Ok(HostValue::Null) => return Ok(None),
+        Ok(HostValue::Map(map)) => map,
+        Ok(HostValue::List(list)) if list.is_empty() => Map::new(),
+        _ => return wrong("the options are a table, such as { key = \"order 7\" }"),
+    };
+    let mut key = None;
+    for (name, value) in given {
+        match (name.as_str(), value) {
+            ("key", HostValue::String(text)) if !text.is_empty() && text.len() <= MAX_KEY => {
+                key = Some(text);
+            }
+            ("key", HostValue::Int(number)) => key = Some(number.to_string()),
+            ("key", _) => return wrong("the key is a text of 1 to 200 bytes, or a whole number"),
+            (other, _) => return wrong(&format!("unknown option \"{other}\"; there is key")),
+        }
+    }
+    Ok(key)
 }
 
 /// A plugin raises its own events, and those of others that it was granted. The events of the

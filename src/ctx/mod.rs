@@ -5,10 +5,14 @@
 
 mod config;
 mod db;
+mod delivery;
 mod emit;
 mod fail;
+mod hooks;
+mod jobs;
 mod logger;
 mod plugin;
+mod pubsub;
 mod request;
 mod user;
 mod work;
@@ -17,14 +21,14 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use mlua::{MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRegistry, Value};
-use parking_lot::Mutex;
 
-use crate::events::Event;
+use crate::events::HeldBack;
 use crate::extension::database::upgrade::Migrating;
 use crate::nearest::nearest;
 use crate::plugin::generation::Generation;
 use crate::request::RequestContext;
 use crate::store::Session;
+pub use delivery::DeliveryInfo;
 pub use work::Work;
 
 /// One thing a plugin may use.
@@ -37,10 +41,14 @@ struct Capability {
 const CAPABILITIES: &[Capability] = &[
     Capability { names: &["config"], register: config::register },
     Capability { names: &["db"], register: db::register },
+    Capability { names: &["delivery"], register: delivery::register },
     Capability { names: &["emit"], register: emit::register },
     Capability { names: &["fail", "invalid"], register: fail::register },
+    Capability { names: &["hooks"], register: hooks::register },
+    Capability { names: &["jobs"], register: jobs::register },
     Capability { names: &["logger"], register: logger::register },
     Capability { names: &["plugin"], register: plugin::register },
+    Capability { names: &["pubsub"], register: pubsub::register },
     Capability { names: &["request"], register: request::register },
     Capability { names: &["user"], register: user::register },
 ];
@@ -50,8 +58,12 @@ pub const TYPE_STUBS: &[&str] = &[
     include_str!("ctx.d.luau"),
     include_str!("config.d.luau"),
     include_str!("db.d.luau"),
+    include_str!("delivery.d.luau"),
+    include_str!("hooks.d.luau"),
+    include_str!("jobs.d.luau"),
     include_str!("logger.d.luau"),
     include_str!("plugin.d.luau"),
+    include_str!("pubsub.d.luau"),
     include_str!("request.d.luau"),
     include_str!("user.d.luau"),
 ];
@@ -65,8 +77,10 @@ pub struct CallContext {
     pub deadline: Instant,
     /// How many hooks led to this call.
     pub depth: u32,
-    /// What the call's database statements run in, and the events that wait for its transactions.
+    /// What the call's database statements run in, and what waits for its transactions.
     pub work: Work,
+    /// What the call is for, if it was owed to the plugin.
+    pub delivery: Option<Arc<DeliveryInfo>>,
     /// The tables on their way to a new version, if the call is a migration.
     pub migration: Option<Migrating>,
 }
@@ -80,6 +94,7 @@ impl CallContext {
             request: None,
             deadline,
             depth: 0,
+            delivery: None,
             migration: None,
         }
     }
@@ -97,9 +112,15 @@ impl CallContext {
     }
 
     /// Runs the call's statements in a transaction and holds back its events. Whoever commits the
-    /// transaction emits them.
-    pub fn in_transaction(mut self, session: &Session, events: &Arc<Mutex<Vec<Event>>>) -> Self {
-        self.work = Work::inside(session.until(self.deadline), Arc::clone(events));
+    /// transaction goes on with them.
+    pub fn in_transaction(mut self, session: &Session, held: &HeldBack) -> Self {
+        self.work = Work::inside(session.until(self.deadline), Arc::clone(held));
+        self
+    }
+
+    /// Makes all that the call does in the database one transaction of its own.
+    pub fn atomic(mut self) -> Self {
+        self.work = self.work.atomic();
         self
     }
 }

@@ -4,7 +4,9 @@
 pub mod database;
 pub mod graphql;
 pub mod hooks;
+pub mod jobs;
 mod loading;
+pub mod schedules;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,5 +103,11 @@ pub struct Conflict {
 
 /// Every extension point, in the order in which they declare and install.
 pub fn all(graphql: graphql::Graphql) -> Arc<[Arc<dyn ExtensionPoint>]> {
-    Arc::new([Arc::new(database::Database), Arc::new(graphql), Arc::new(hooks::Hooks)])
+    Arc::new([
+        Arc::new(database::Database),
+        Arc::new(graphql),
+        Arc::new(hooks::Hooks),
+        Arc::new(jobs::JobPoint),
+        Arc::new(schedules::Schedules),
+    ])
 }

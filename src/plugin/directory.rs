@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
+use super::failures::Failures;
 use super::generation::Generation;
 use super::manifest::{Manifest, Permissions};
 use crate::error::{Phase, Problem, Result};
@@ -98,11 +99,12 @@ pub struct Directory {
     /// Whether this process runs the plugins, or only looks at what is recorded.
     serving: AtomicBool,
     store: Arc<Store>,
+    failures: Arc<Failures>,
 }
 
 impl Directory {
-    pub fn new(store: Arc<Store>) -> Self {
-        Directory { states: RwLock::default(), serving: AtomicBool::new(false), store }
+    pub fn new(store: Arc<Store>, failures: Arc<Failures>) -> Self {
+        Directory { states: RwLock::default(), serving: AtomicBool::new(false), store, failures }
     }
 
     /// From now on a plugin is active if this process runs it, whatever its record says.
@@ -135,7 +137,7 @@ impl Directory {
     /// Joins a record with the plugin's state.
     pub fn view(&self, record: PluginRecord) -> PluginView {
         let state = self.state(&record.plugin_id);
-        let errors = if state.errors.is_empty() && state.active.is_none() {
+        let mut errors = if state.errors.is_empty() && state.active.is_none() {
             record.last_errors.clone()
         } else {
             state.errors.clone()
@@ -150,6 +152,8 @@ impl Directory {
             None if errors.is_empty() => Status::Inactive,
             _ => Status::Error,
         };
+        // It serves nevertheless.
+        errors.extend(self.failures.of(&record.plugin_id));
         PluginView {
             config: visible_config(&record, &state),
             record,

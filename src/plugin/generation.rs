@@ -28,6 +28,14 @@ pub enum Arg<'a> {
     Map(&'a Map),
 }
 
+/// What a call gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gives {
+    Result,
+    /// The first argument, with what was done to it, if there is no result.
+    ResultOrFirst,
+}
+
 /// One version of a plugin: its files, what they declare, and the VMs that run them.
 pub struct Generation {
     /// Counts the generations of this plugin since the host started, from 1.
@@ -159,6 +167,44 @@ impl Generation {
         args: &[Arg<'_>],
         context: CallContext,
     ) -> Result<Value, ScriptError> {
+        self.run(key, args, &Arc::new(context), Gives::Result).await
+    }
+
+    /// Calls a handler with `data`, which it may change, and a `ctx`; gives what it returned, or the
+    /// changed data if it returned nothing. What the call did in a transaction of its own is kept only
+    /// if it succeeded.
+    ///
+    /// # Errors
+    /// As [`Generation::call`], and when what the call did could not be kept.
+    pub async fn change(
+        self: &Arc<Self>,
+        key: &str,
+        data: &Value,
+        context: CallContext,
+    ) -> Result<Value, ScriptError> {
+        let context = Arc::new(context);
+        let result = self.run(key, &[Arg::Value(data)], &context, Gives::ResultOrFirst).await;
+        match context.work.conclude(result.is_ok()).await {
+            Ok(held) if held.is_empty() => result,
+            Ok(held) => {
+                self.services.events.committed(held);
+                result
+            }
+            Err(error) => {
+                let message = format!("what the call did was not kept: {}", error.message);
+                result.and(Err(ScriptError::new(ScriptErrorKind::Runtime(message))))
+            }
+        }
+    }
+
+    /// `context` has one owner: when the call ends, however it ends, its `ctx` is useless.
+    async fn run(
+        self: &Arc<Self>,
+        key: &str,
+        args: &[Arg<'_>],
+        context: &Arc<CallContext>,
+        gives: Gives,
+    ) -> Result<Value, ScriptError> {
         let _call = CallGuard::new(self);
         let deadline = context.deadline;
         let loaded = self.vm(deadline).await?;
@@ -166,12 +212,11 @@ impl Generation {
             let message = format!("this version has no handler {key}");
             return Err(ScriptError::new(ScriptErrorKind::Runtime(message)));
         };
-        // The one owner: when the call ends, however it ends, its `ctx` is useless.
-        let context = Arc::new(context);
         loaded
             .vm
             .run(deadline, async {
                 let lua = loaded.vm.lua();
+                let mut first = None;
                 let call = bridge::without_limit(lua, || {
                     let mut values = MultiValue::with_capacity(args.len() + 1);
                     for arg in args {
@@ -181,10 +226,16 @@ impl Generation {
                             Arg::Map(map) => mlua::Value::Table(bridge::map_to_lua(lua, map)?),
                         });
                     }
-                    values.push_back(Ctx::new(&context).into_lua(lua)?);
+                    if gives == Gives::ResultOrFirst {
+                        first = values.front().cloned();
+                    }
+                    values.push_back(Ctx::new(context).into_lua(lua)?);
                     Ok(handler.call_async::<mlua::Value>(values))
                 })?;
-                let result = call.await?;
+                let mut result = call.await?;
+                if let (true, Some(first)) = (result.is_nil(), first) {
+                    result = first;
+                }
                 bridge::from_lua(&result)
                     .map_err(|error| mlua::Error::runtime(format!("the returned value: {error}")))
             })

@@ -10,7 +10,7 @@ use super::manifest::Permissions;
 use super::operations::{Operations, Purpose, asked};
 use super::records::require_id;
 use crate::error::{Error, Phase, Problem, Result};
-use crate::events::Event;
+use crate::events::Held;
 use crate::store::plugins::{self, PluginChanges, PluginRecord};
 use crate::value::Value;
 
@@ -32,11 +32,9 @@ impl Operations {
         let config = existing.and_then(|record| record.config);
         let grant = grant || self.options.automatic;
         match self.install_steps(plugin_id, grant, config.as_ref()).await {
-            Ok((generation, events)) => {
+            Ok((generation, held)) => {
                 self.settled(plugin_id, &generation);
-                for held in events {
-                    self.services.events.emit(held);
-                }
+                self.services.events.committed(held);
                 self.done("installed", "plugin:installed", plugin_id, Some(&generation));
             }
             Err(problems) => return Err(self.fail(plugin_id, "installed", problems, true).await),
@@ -50,7 +48,7 @@ impl Operations {
         plugin_id: &str,
         grant: bool,
         config: Option<&Value>,
-    ) -> Result<(Arc<Generation>, Vec<Event>), Vec<Problem>> {
+    ) -> Result<(Arc<Generation>, Vec<Held>), Vec<Problem>> {
         let install = |error: Error| problem_of(Phase::Install, &error);
         let database = |error: crate::store::DbError| install(error.into());
         let generation =
@@ -97,11 +95,9 @@ impl Operations {
         let steps = self.uninstall_steps(&record, force).await;
         drop(busy);
         match steps {
-            Ok((events, files)) => {
+            Ok((held, files)) => {
                 self.directory.change(plugin_id, |state| state.errors.clear());
-                for held in events {
-                    self.services.events.emit(held);
-                }
+                self.services.events.committed(held);
                 self.done("uninstalled", "plugin:uninstalled", plugin_id, None);
                 let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
                 let note = (!files.is_empty()).then(|| format!("backup in {}", files.join(", ")));
@@ -123,7 +119,7 @@ impl Operations {
         &self,
         record: &PluginRecord,
         force: bool,
-    ) -> Result<(Vec<Event>, Vec<PathBuf>), Vec<Problem>> {
+    ) -> Result<(Vec<Held>, Vec<PathBuf>), Vec<Problem>> {
         let plugin_id = &record.plugin_id;
         let uninstall = |error: Error| problem_of(Phase::Uninstall, &error);
         let database = |error: crate::store::DbError| uninstall(error.into());

@@ -1,7 +1,7 @@
 //! What a manifest may declare that this version does not carry out yet. The entries are checked as
 //! far as they can be, so that they are right when their time comes, and each kind gives a warning.
 
-use super::manifest::{GraphqlKind, HookKind, MANIFEST_FILE, Manifest};
+use super::manifest::{GraphqlKind, MANIFEST_FILE, Manifest};
 use crate::error::{Phase, Problem};
 use crate::extension::Loading;
 
@@ -9,14 +9,8 @@ use crate::extension::Loading;
 pub async fn check(loading: &mut Loading<'_>) {
     let points = &loading.manifest.extension_points;
     let webhooks = points.webhooks.iter().map(|e| (&e.file, &e.handler)).enumerate();
-    let schedules = points.schedules.iter().map(|e| (&e.file, &e.handler)).enumerate();
-    let jobs = points.jobs.iter().map(|e| (&e.file, &e.handler)).enumerate();
-    let entries = webhooks
-        .map(|entry| ("webhooks", entry))
-        .chain(schedules.map(|entry| ("schedules", entry)))
-        .chain(jobs.map(|entry| ("jobs", entry)));
-    for (point, (i, (file, handler))) in entries {
-        let wanted_by = format!("extensionPoints.{point}[{i}].handler");
+    for (i, (file, handler)) in webhooks {
+        let wanted_by = format!("extensionPoints.webhooks[{i}].handler");
         loading.function(file, handler, &wanted_by).await;
     }
 }
@@ -25,13 +19,9 @@ pub async fn check(loading: &mut Loading<'_>) {
 pub fn warnings(manifest: &Manifest) -> Vec<Problem> {
     let points = &manifest.extension_points;
     let subscribes = points.graphql.iter().any(|entry| entry.kind == GraphqlKind::Subscription);
-    let vetoes = points.hooks.iter().any(|entry| entry.kind == HookKind::Pre);
     [
         ("extensionPoints.webhooks", !points.webhooks.is_empty()),
-        ("extensionPoints.schedules", !points.schedules.is_empty()),
-        ("extensionPoints.jobs", !points.jobs.is_empty()),
         ("extensionPoints.graphql of the type subscription", subscribes),
-        ("extensionPoints.hooks of the type pre", vetoes),
         ("exports", !manifest.exports.is_empty()),
         ("docker", manifest.docker.as_ref().is_some_and(|docker| docker.enabled)),
     ]

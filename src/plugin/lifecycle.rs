@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use super::generation::Generation;
 use super::loader::lifecycle_key;
 use super::manifest::{Manifest, Permissions};
 use super::world::World;
 use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, code};
-use crate::events::Event;
+use crate::events::{Event, Held, HeldBack};
 use crate::extension::{Conflict, script_problem};
 use crate::services::Services;
 use crate::store::{Session, Transaction};
@@ -52,15 +50,15 @@ impl Function {
     }
 }
 
-/// A transaction that a step runs in, and the events to emit once it has committed.
+/// A transaction that a step runs in, and what to go on with once it has committed.
 pub struct StepTransaction {
     inner: Transaction,
-    held: Arc<Mutex<Vec<Event>>>,
+    held: HeldBack,
 }
 
 impl StepTransaction {
     pub fn new(inner: Transaction) -> Self {
-        StepTransaction { inner, held: Arc::default() }
+        StepTransaction { inner, held: HeldBack::default() }
     }
 
     /// For statements inside the transaction.
@@ -73,11 +71,11 @@ impl StepTransaction {
         context.in_transaction(self.session(), &self.held)
     }
 
-    /// Commits, and gives the events that the plugin has raised meanwhile.
+    /// Commits, and gives what the plugin has raised meanwhile.
     ///
     /// # Errors
     /// When the database cannot commit; then nothing has happened.
-    pub async fn commit(self) -> Result<Vec<Event>, Error> {
+    pub async fn commit(self) -> Result<Vec<Held>, Error> {
         self.inner.commit().await?;
         Ok(std::mem::take(&mut *self.held.lock()))
     }
@@ -135,7 +133,8 @@ pub fn event(name: &str, plugin_id: &str, version: Option<String>, message: Opti
     if let Some(message) = message {
         payload.insert("message".into(), message.into());
     }
-    Event::new(name, Value::Map(payload))
+    // In the order in which they happen to the plugin.
+    Event { key: Some(plugin_id.to_owned()), ..Event::new(name, Value::Map(payload)) }
 }
 
 /// The error of a step that failed.

@@ -58,7 +58,8 @@ impl Manager {
     /// Starts the manager's task. It ends when all handles are gone.
     pub fn start(services: Arc<Services>, options: ManagerOptions) -> Manager {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
-        let directory = Arc::new(Directory::new(Arc::clone(&services.store)));
+        let directory =
+            Arc::new(Directory::new(Arc::clone(&services.store), Arc::clone(&services.failures)));
         let mut operations = Operations::new(services, options, Arc::clone(&directory));
         tokio::spawn(async move {
             while let Some(job) = queue.recv().await {

@@ -4,6 +4,7 @@ mod activate;
 pub mod admin;
 mod configure;
 pub mod directory;
+pub mod failures;
 pub mod generation;
 mod install;
 mod later;

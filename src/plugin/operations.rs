@@ -180,6 +180,7 @@ impl Operations {
 
     /// After a success: nothing is wrong any more.
     pub(super) fn settled(&self, plugin_id: &str, generation: &Arc<Generation>) {
+        self.services.failures.clear(plugin_id);
         self.directory.change(plugin_id, |state| {
             state.errors.clear();
             state.manifest = Some(generation.shared_manifest());

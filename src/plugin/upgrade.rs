@@ -50,9 +50,7 @@ impl Operations {
             return self.change_record(record, changes).await.map(drop);
         };
         plugins::update(transaction.session(), &record.id, changes).await?;
-        for held in transaction.commit().await? {
-            self.services.events.emit(held);
-        }
+        self.services.events.committed(transaction.commit().await?);
         Ok(())
     }
 }

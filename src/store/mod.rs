@@ -13,6 +13,7 @@
 mod cell;
 mod cipher;
 mod decimal;
+pub mod deliveries;
 mod dialect;
 mod error;
 #[cfg(test)]
@@ -20,6 +21,8 @@ mod fence_tests;
 pub mod plugins;
 mod pool;
 mod postgres;
+mod read;
+pub mod schedules;
 mod session;
 mod sqlite;
 mod statement;

@@ -10,9 +10,8 @@ use mlua::{Lua, LuaString, UserData, UserDataFields, UserDataMethods, UserDataRe
 
 use self::query::Rows;
 use self::transaction::Attempt;
-use self::values::{
-    condition, failure, map, names, parameters, returning, row_to_lua, rows, rows_to_lua,
-};
+pub(super) use self::values::failure;
+use self::values::{condition, map, names, parameters, returning, row_to_lua, rows, rows_to_lua};
 use super::{CallRef, Ctx};
 use crate::error::Error;
 use crate::extension::database::Tables;
@@ -77,7 +76,7 @@ impl Db {
         }
     }
 
-    fn session(&self, lua: &Lua) -> mlua::Result<Session> {
+    async fn session(&self, lua: &Lua) -> mlua::Result<Session> {
         check_can_wait(lua, "ctx.db")?;
         let call = self.call.get()?;
         if self.level.is_some_and(|level| !call.work.is_open(level)) {
@@ -86,7 +85,7 @@ impl Db {
                  function, there",
             ));
         }
-        Ok(call.work.session())
+        call.work.session().await.map_err(failure)
     }
 }
 
@@ -100,7 +99,7 @@ impl UserData for Db {
             let db = this.clone();
             async move {
                 let row = map(&row, "the row")?;
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 let made = db.tables().insert(&session, &table.to_str()?, &row).await;
                 row_to_lua(&lua, &made.map_err(failure)?)
             }
@@ -109,7 +108,7 @@ impl UserData for Db {
             let db = this.clone();
             async move {
                 let many = rows(&many)?;
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 let made = db.tables().insert_many(&session, &table.to_str()?, &many).await;
                 rows_to_lua(&lua, &made.map_err(failure)?)
             }
@@ -120,7 +119,7 @@ impl UserData for Db {
             async move {
                 let row = map(&row, "the row")?;
                 let key = names(&[key], "upsert, by which a row is found,")?;
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 let made = db.tables().upsert(&session, &table.to_str()?, &row, &key).await;
                 row_to_lua(&lua, &made.map_err(failure)?)
             }
@@ -132,7 +131,7 @@ impl UserData for Db {
                 let (table, changes, filter, options) = args;
                 let table = table.to_str()?;
                 let (changes, filter) = (map(&changes, "the changes")?, condition(&filter)?);
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 if returning(&options)? {
                     let rows =
                         db.tables().update_returning(&session, &table, &changes, &filter).await;
@@ -149,7 +148,7 @@ impl UserData for Db {
                 let (table, filter, options) = args;
                 let table = table.to_str()?;
                 let filter = condition(&filter)?;
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 if returning(&options)? {
                     let rows = db.tables().delete_returning(&session, &table, &filter).await;
                     return rows_to_lua(&lua, &rows.map_err(failure)?);
@@ -162,7 +161,7 @@ impl UserData for Db {
             let db = this.clone();
             async move {
                 let values = parameters(&values)?;
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 let rows = sql::query(&session, db.scope()?, &text.to_str()?, &values).await;
                 rows_to_lua(&lua, &rows.map_err(failure)?)
             }
@@ -171,7 +170,7 @@ impl UserData for Db {
             let db = this.clone();
             async move {
                 let values = parameters(&values)?;
-                let session = db.session(&lua)?;
+                let session = db.session(&lua).await?;
                 let count = sql::execute(&session, db.scope()?, &text.to_str()?, &values).await;
                 Ok(count.map_err(failure)? as f64)
             }

@@ -88,27 +88,27 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
     registry.add_async_method("all", |lua, this, ()| {
         let this = this.clone();
         async move {
-            let rows = this.query.all(&this.db.session(&lua)?).await.map_err(failure)?;
+            let rows = this.query.all(&this.db.session(&lua).await?).await.map_err(failure)?;
             rows_to_lua(&lua, &rows)
         }
     });
     registry.add_async_method("first", |lua, this, ()| {
         let this = this.clone();
         async move {
-            let row = this.query.first(&this.db.session(&lua)?).await.map_err(failure)?;
+            let row = this.query.first(&this.db.session(&lua).await?).await.map_err(failure)?;
             row.map(|row| row_to_lua(&lua, &row)).transpose()
         }
     });
     registry.add_async_method("count", |lua, this, ()| {
         let this = this.clone();
         async move {
-            let count = this.query.count(&this.db.session(&lua)?).await.map_err(failure)?;
+            let count = this.query.count(&this.db.session(&lua).await?).await.map_err(failure)?;
             Ok(count as f64)
         }
     });
     registry.add_async_method("exists", |lua, this, ()| {
         let this = this.clone();
-        async move { this.query.exists(&this.db.session(&lua)?).await.map_err(failure) }
+        async move { this.query.exists(&this.db.session(&lua).await?).await.map_err(failure) }
     });
     for (name, aggregate) in Aggregate::NAMES {
         if aggregate == Aggregate::Count {
@@ -117,7 +117,7 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
         registry.add_async_method(name, move |lua, this, column: LuaString| {
             let this = this.clone();
             async move {
-                let session = this.db.session(&lua)?;
+                let session = this.db.session(&lua).await?;
                 let value = this.query.value_of(&session, aggregate, &column.to_str()?).await;
                 match value.map_err(failure)? {
                     HostValue::Null => Ok(Value::Nil),
@@ -130,7 +130,7 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
         let this = this.clone();
         async move {
             let wanted = map(&wanted, "what is asked for")?;
-            let session = this.db.session(&lua)?;
+            let session = this.db.session(&lua).await?;
             let rows = this.query.aggregate(&session, &wanted).await.map_err(failure)?;
             if this.query.is_grouped() {
                 return rows_to_lua(&lua, &rows);
@@ -145,7 +145,7 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
             let Some(column) = column else {
                 return mlua::IntoLua::into_lua(this.with(this.query.distinct())?, &lua);
             };
-            let session = this.db.session(&lua)?;
+            let session = this.db.session(&lua).await?;
             let values = this.query.distinct_values(&session, &column.to_str()?).await;
             bridge::to_lua(&lua, &HostValue::List(values.map_err(failure)?))
         }
@@ -154,7 +154,7 @@ fn register_running(registry: &mut UserDataRegistry<Rows>) {
         let this = this.clone();
         async move {
             let (first, after) = page_of(&options(&given, &["first", "after"])?)?;
-            let session = this.db.session(&lua)?;
+            let session = this.db.session(&lua).await?;
             let page = this.query.page(&session, first, after.as_deref()).await;
             page_to_lua(&lua, &page.map_err(failure)?)
         }

@@ -7,6 +7,7 @@ use mlua::{Function, Lua, UserDataRef, Value};
 use super::Db;
 use super::values::{failure, options};
 use crate::ctx::work::LevelKind;
+use crate::events::Held;
 use crate::extension::database::hint;
 use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, sandbox};
@@ -52,7 +53,7 @@ async fn open(lua: &Lua, db: Db, body: &Value, given: &Value, number: u32) -> ml
         return Err(Failure::misuse("ctx.db:transaction takes a function"));
     }
     let isolation = isolation(given)?;
-    let session = db.session(lua)?;
+    let session = db.session(lua).await?;
     let deadline = db.call.get()?.deadline;
     let (session, kind) = if session.is_transaction() {
         if isolation.is_some() {
@@ -77,7 +78,7 @@ async fn close(db: Db, succeeded: bool, conflict: bool) -> mlua::Result<bool> {
     let call = db.call.get()?;
     let level = db.level.and_then(|level| call.work.pop(level));
     let level = level.ok_or_else(|| Failure::misuse("ctx.db: this transaction is over"))?;
-    let events = level.events();
+    let held = level.held_back();
     let ended = match (level.kind, succeeded) {
         (LevelKind::Transaction(transaction), true) => transaction.commit().await,
         (LevelKind::Transaction(transaction), false) => {
@@ -108,10 +109,9 @@ async fn close(db: Db, succeeded: bool, conflict: bool) -> mlua::Result<bool> {
     }
     ended.map_err(|error: DbError| failure(error))?;
     if succeeded {
-        for event in events {
-            if let Some(event) = call.work.hold(event) {
-                call.generation.services.events.emit(event);
-            }
+        let free: Vec<Held> = held.into_iter().filter_map(|one| call.work.hold(one)).collect();
+        if !free.is_empty() {
+            call.generation.services.events.committed(free);
         }
     }
     Ok(false)

@@ -8,7 +8,7 @@ use crate::store::DbError;
 use crate::value::{Map, Value as HostValue};
 
 /// A database error as scripts see it, with `kind`, `table` and `columns`.
-pub(super) fn failure(error: DbError) -> mlua::Error {
+pub(in crate::ctx) fn failure(error: DbError) -> mlua::Error {
     let columns: Vec<HostValue> = error.columns.iter().map(|c| c.as_str().into()).collect();
     let described = Error::unexpected(&error.message)
         .with("table", error.table.clone())

@@ -1,17 +1,23 @@
 //! Hooks: functions that plugins have called when something happens.
 //!
-//! Post hooks hear of events after the fact. For now they are called in this process, without
-//! retries.
+//! Pre hooks run before it, in order, and may change what it is about or veto it. Post hooks hear of it
+//! after the commit, through the outbox of [`crate::events`].
+
+mod pre;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use pre::{Cause, Refused, run_pre};
+
 use super::{Conflict, ExtensionPoint, Loading};
+use crate::error::Result;
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
-use crate::plugin::manifest::HookKind;
+use crate::plugin::manifest::{HookKind, OnError};
+use crate::store::{Session, deliveries};
 
 /// The extension point.
 #[derive(Debug)]
@@ -29,6 +35,7 @@ struct Declaration {
     handler: Arc<str>,
     order: i64,
     time_limit: Option<Duration>,
+    on_error: OnError,
 }
 
 /// A hook of an active plugin.
@@ -38,18 +45,26 @@ pub struct Hook {
     pub handler: Arc<str>,
     /// The plugin's own if `None`.
     pub time_limit: Option<Duration>,
+    /// What a failure of a pre hook means.
+    pub on_error: OnError,
     pattern: String,
     order: i64,
 }
 
-/// The post hooks of all active plugins, by `order`, then by activation.
+/// The hooks of all active plugins, by `order`, then by activation.
 #[derive(Debug, Default)]
 pub struct HookTable {
+    pre: Vec<Hook>,
     post: Vec<Hook>,
 }
 
 impl HookTable {
-    /// The post hooks that hear `event`, in the order in which they are called.
+    /// The pre hooks of `event`, in the order in which they are called.
+    pub fn pre<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Hook> {
+        self.pre.iter().filter(move |hook| matches(&hook.pattern, event))
+    }
+
+    /// The post hooks that hear `event`.
     pub fn post<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Hook> {
         self.post.iter().filter(move |hook| matches(&hook.pattern, event))
     }
@@ -81,6 +96,7 @@ impl ExtensionPoint for Hooks {
                 handler: key,
                 order: entry.order,
                 time_limit: entry.timeout_ms.map(Duration::from_millis),
+                on_error: entry.on_error,
             });
         }
         loading.parts.insert(Arc::new(declared));
@@ -94,19 +110,34 @@ impl ExtensionPoint for Hooks {
         let mut table = HookTable::default();
         for generation in generations {
             let Some(declared) = generation.parts.get::<Declared>() else { continue };
-            table.post.extend(declared.0.iter().filter(|d| d.kind == HookKind::Post).map(|d| {
-                Hook {
+            for declaration in &declared.0 {
+                let hook = Hook {
                     generation: Arc::clone(generation),
-                    handler: Arc::clone(&d.handler),
-                    time_limit: d.time_limit,
-                    pattern: d.pattern.clone(),
-                    order: d.order,
+                    handler: Arc::clone(&declaration.handler),
+                    time_limit: declaration.time_limit,
+                    on_error: declaration.on_error,
+                    pattern: declaration.pattern.clone(),
+                    order: declaration.order,
+                };
+                match declaration.kind {
+                    HookKind::Pre => table.pre.push(hook),
+                    HookKind::Post => table.post.push(hook),
                 }
-            }));
+            }
         }
         // Stable: hooks of one order stay in the order of activation.
+        table.pre.sort_by_key(|hook| hook.order);
         table.post.sort_by_key(|hook| hook.order);
         world.insert(Arc::new(table));
+        Ok(())
+    }
+
+    /// What is owed to a plugin goes with it, its jobs too.
+    async fn uninstall(&self, plugin_id: &str, session: &Session) -> Result<()> {
+        let count = deliveries::drop_all(session, plugin_id).await?;
+        if count > 0 {
+            tracing::warn!(plugin = plugin_id, count, "dropped deliveries that were owed to it");
+        }
         Ok(())
     }
 }
@@ -117,8 +148,8 @@ mod tests {
 
     #[test]
     fn patterns() {
-        assert!(matches("user:create", "user:create"));
         assert!(matches("user:*", "user:create"));
+        assert!(matches("user:create", "user:create"));
         assert!(matches("*", "user:create"));
         assert!(!matches("user:*", "users:create"));
         assert!(!matches("user:create", "user:created"));

@@ -303,7 +303,8 @@ fn secret(check: &mut Check<'_>, fields: &Fields<'_>) -> Option<SecretSource> {
 }
 
 fn schedule(check: &mut Check<'_>, node: &Node<'_>, main: &str) -> Option<ScheduleEntry> {
-    let fields = check.object(node, &["cron", "handler", "file", "name", "description"])?;
+    let fields =
+        check.object(node, &["cron", "timezone", "handler", "file", "name", "description"])?;
     const CRON: &str = "a cron expression such as \"*/5 * * * *\"";
     let cron = fields
         .required(check, "cron", CRON)
@@ -311,8 +312,9 @@ fn schedule(check: &mut Check<'_>, node: &Node<'_>, main: &str) -> Option<Schedu
         .map(str::to_owned);
     let handler = name(check, &fields, "handler", HANDLER);
     let file = file(check, &fields, main);
+    let timezone = fields.text(check, "timezone");
     let label = label(check, &fields);
-    Some(ScheduleEntry { label, cron: cron?, handler: handler?, file: file? })
+    Some(ScheduleEntry { label, cron: cron?, timezone, handler: handler?, file: file? })
 }
 
 fn job(check: &mut Check<'_>, node: &Node<'_>, main: &str) -> Option<JobEntry> {

@@ -211,6 +211,8 @@ pub struct Verify {
 pub struct ScheduleEntry {
     pub label: Label,
     pub cron: String,
+    /// The time zone in which the expression is meant, such as `Europe/Berlin`; UTC unless set.
+    pub timezone: Option<String>,
     pub handler: String,
     pub file: String,
 }

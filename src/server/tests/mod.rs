@@ -93,6 +93,8 @@ async fn server() -> Server {
         points,
         world: ArcSwap::from_pointee(world),
         events: EventBus::default(),
+        pubsub: Default::default(),
+        failures: Default::default(),
     });
     let ready = Arc::new(AtomicBool::new(true));
     let router = router(ServerState {
