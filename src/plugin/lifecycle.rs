@@ -133,8 +133,7 @@ pub fn event(name: &str, plugin_id: &str, version: Option<String>, message: Opti
     if let Some(message) = message {
         payload.insert("message".into(), message.into());
     }
-    // In the order in which they happen to the plugin.
-    Event { key: Some(plugin_id.to_owned()), ..Event::new(name, Value::Map(payload)) }
+    Event::new(name, Value::Map(payload))
 }
 
 /// The error of a step that failed.
