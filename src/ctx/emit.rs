@@ -82,6 +82,7 @@ fn key(options: &Value) -> mlua::Result<Option<String>> {
                 key = Some(text);
             }
             ("key", HostValue::Int(number)) => key = Some(number.to_string()),
+            ("key", HostValue::Null) => {}
             ("key", _) => return wrong("the key is a text of 1 to 200 bytes, or a whole number"),
             (other, _) => return wrong(&format!("unknown option \"{other}\"; there is key")),
         }

@@ -1,14 +1,17 @@
 //! `ctx.hooks`: a plugin's own extension points.
 
+use std::sync::Arc;
+
 use mlua::{
     Function, Lua, LuaString, MetaMethod, UserData, UserDataFields, UserDataMethods, UserDataRef,
     UserDataRegistry, Value,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::emit::{check_event, raise};
 use super::{CallRef, Ctx};
 use crate::events::Event;
-use crate::extension::hooks::{Cause, run_pre};
+use crate::extension::hooks::{Cause, HookTable, run_pre};
 use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, bridge};
 use crate::value::{Map, Value as HostValue};
@@ -84,19 +87,28 @@ async fn before(
             "ctx.hooks:run takes the name of an event, a table of data and a function",
         ));
     }
-    let data = host(data, "the data")?;
+    let services = Arc::clone(&call.generation.services);
+    let world = match &call.request {
+        Some(request) => request.world.clone(),
+        None => services.world.load_full(),
+    };
+    let hooks = world.part::<HookTable>();
+    if hooks.is_none_or(|hooks| hooks.pre(event).next().is_none()) {
+        return Ok(data.clone());
+    }
+    let given = host(data, "the data")?;
     let cause = Cause {
         request: call.request.clone(),
         depth: call.depth,
         deadline: Some(call.deadline),
         transaction: call.work.transaction(),
     };
-    let services = &call.generation.services;
-    let world = match &call.request {
-        Some(request) => request.world.clone(),
-        None => services.world.load_full(),
-    };
-    let changed = run_pre(services, &world, &cause, event, data).await;
+    // A task of its own: this one is in the plugin's VM, which a hook may have to enter.
+    let event = event.to_owned();
+    let running =
+        tokio::spawn(async move { run_pre(&services, &world, &cause, &event, given).await });
+    let changed = AbortOnDropHandle::new(running).await;
+    let changed = changed.map_err(|error| mlua::Error::runtime(error.to_string()))?;
     let changed = changed.map_err(|refused| Failure::new(refused.error).into_lua_error())?;
     bridge::without_limit(lua, || bridge::to_lua(lua, &changed))
 }

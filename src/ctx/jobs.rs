@@ -123,6 +123,7 @@ impl Options {
         let mut options = Options::default();
         for (name, value) in given {
             match (name.as_str(), value) {
+                ("delay" | "attempts" | "key", HostValue::Null) => {}
                 ("delay", value) => {
                     let seconds = match value {
                         HostValue::Int(seconds) => seconds as f64,

@@ -172,18 +172,20 @@ impl Generation {
 
     /// Calls a handler with `data`, which it may change, and a `ctx`; gives what it returned, or the
     /// changed data if it returned nothing. What the call did in a transaction of its own is kept only
-    /// if it succeeded.
+    /// if it succeeded and `accept` takes what it gives.
     ///
     /// # Errors
-    /// As [`Generation::call`], and when what the call did could not be kept.
+    /// As [`Generation::call`], those of `accept`, and when what the call did could not be kept.
     pub async fn change(
         self: &Arc<Self>,
         key: &str,
         data: &Value,
         context: CallContext,
+        accept: impl FnOnce(Value) -> Result<Value, ScriptError>,
     ) -> Result<Value, ScriptError> {
         let context = Arc::new(context);
         let result = self.run(key, &[Arg::Value(data)], &context, Gives::ResultOrFirst).await;
+        let result = result.and_then(accept);
         match context.work.conclude(result.is_ok()).await {
             Ok(held) if held.is_empty() => result,
             Ok(held) => {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use sea_query::{
-    Alias, Cond, Expr, ExprTrait as _, LockBehavior, LockType, OnConflict, Order, Query,
+    Alias, Cond, Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Order, Query,
     SelectStatement,
 };
 
@@ -388,14 +388,17 @@ pub async fn list(
     rows.into_iter().map(read).collect()
 }
 
-/// In how many milliseconds the next delivery to one of `plugins` is due: 0 if one is now. `None` if
-/// none waits.
+/// In how many milliseconds the next delivery to one of `plugins` is due, or the next lease runs out: 0
+/// if that is now. `None` if there is none of either.
 pub async fn next_due(session: &Session, plugins: &[String]) -> Result<Option<i64>, DbError> {
     let dialect = session.dialect();
+    let moment = sea_query::CaseStatement::new()
+        .case(Expr::col("state").eq(State::Running.as_str()), Expr::col("lease_until").add(1))
+        .finally(Expr::col("due_at"));
     let query = Query::select()
-        .expr(Expr::col("due_at").min().sub(now(dialect)))
+        .expr(Func::min(moment).sub(now(dialect)))
         .from(TABLE)
-        .and_where(Expr::col("state").eq(State::Waiting.as_str()))
+        .and_where(Expr::col("state").is_in([State::Waiting.as_str(), State::Running.as_str()]))
         .and_where(Expr::col("plugin_id").is_in(plugins))
         .to_owned();
     let rows = session.fetch(Statement::read(dialect, &query)).await?;

@@ -14,6 +14,7 @@ mod constraints;
 mod data;
 mod data_limits;
 mod databases;
+mod events;
 mod from_table;
 mod killed;
 mod lifecycle;

@@ -114,8 +114,9 @@ async fn run_one(cause: &Cause, hook: &Hook, data: &Value) -> Result<Value, Fail
             None
         }
     };
-    let result = generation.change(&hook.handler, data, context).await;
-    let result = result.map_err(Failed::of).and_then(|changed| fitting(data, changed));
+    let accept = |changed| fitting(data, changed);
+    let result = generation.change(&hook.handler, data, context, accept).await;
+    let result = result.map_err(Failed::of);
     if let Some(part) = part {
         part.end(result.is_ok()).await.map_err(Failed::Database)?;
     }
@@ -134,7 +135,7 @@ impl Failed {
 }
 
 /// What a hook has made of the data, if it can be the data.
-fn fitting(before: &Value, after: Value) -> Result<Value, Failed> {
+fn fitting(before: &Value, after: Value) -> Result<Value, ScriptError> {
     match (before, after) {
         // Lua has one empty table.
         (Value::List(_), Value::Map(map)) if map.is_empty() => Ok(Value::List(Vec::new())),
@@ -147,7 +148,7 @@ fn fitting(before: &Value, after: Value) -> Result<Value, Failed> {
                 "a pre hook returns the data, changed or not, or nothing; it returned a {}",
                 after.type_name()
             );
-            Err(Failed::Script(ScriptError::new(ScriptErrorKind::Runtime(message))))
+            Err(ScriptError::new(ScriptErrorKind::Runtime(message)))
         }
         (_, after) => Ok(after),
     }
