@@ -5,17 +5,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::{Accounts, NewUser};
 use crate::cli::Backend;
 use crate::control::{
     self, ControlHandler, ControlReply, ControlRequest, Operation, PluginFailure, PluginInfo,
 };
 use crate::data_dir::DataDir;
 use crate::error::{Error, Phase, Problem, Result};
-use crate::host::HostBuilder;
+use crate::host::{Host, HostBuilder};
 use crate::plugin::directory::PluginView;
 use crate::plugin::manager::Manager;
+use crate::request::Role;
 use crate::settings::{Mode, Settings};
 use crate::store::plugins::{PluginFilter, RecordedError};
+use crate::value::Value;
 
 /// The host of this process.
 pub struct LocalHost;
@@ -39,7 +42,7 @@ impl Backend for LocalHost {
         let stop = CancellationToken::new();
         let controlled = match control::listen(data_dir.path()) {
             Ok(socket) => {
-                let handler = Arc::new(Control(host.manager().clone()));
+                let handler = Arc::new(Control::of(&host));
                 Some(tokio::spawn(control::serve(socket, handler, stop.clone())))
             }
             Err(error) => {
@@ -54,6 +57,16 @@ impl Backend for LocalHost {
             signalled.cancel();
         });
         println!("moondock is listening on http://{address}");
+        match host.setup_link().await {
+            Ok(Some(link)) => {
+                println!(
+                    "  nobody can administer this server yet; the first administrator is who opens"
+                );
+                println!("  http://{address}{link}");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!("cannot tell whether there is an administrator: {error}"),
+        }
         if mode == Mode::Dev {
             println!("  GraphQL and GraphiQL  http://{address}/graphql");
             println!("  plugins               {}", plugins.display());
@@ -90,14 +103,23 @@ impl Backend for LocalHost {
             Ok(host) => host,
             Err(error) => return error.into(),
         };
-        let reply = Control(host.manager().clone()).handle(operation, request).await;
+        let reply = Control::of(&host).handle(operation, request).await;
         host.stop().await;
         reply
     }
 }
 
 /// The server's end of the control channel.
-struct Control(Manager);
+struct Control {
+    manager: Manager,
+    accounts: Arc<Accounts>,
+}
+
+impl Control {
+    fn of(host: &Host) -> Self {
+        Control { manager: host.manager().clone(), accounts: Arc::clone(host.accounts()) }
+    }
+}
 
 #[async_trait]
 impl ControlHandler for Control {
@@ -115,7 +137,7 @@ impl Control {
         operation: Operation,
         request: ControlRequest,
     ) -> Result<ControlReply> {
-        let manager = &self.0;
+        let manager = &self.manager;
         if operation == Operation::List {
             let views = manager.directory().list(&PluginFilter::default()).await?;
             let mut plugins: Vec<PluginInfo> = views.iter().map(info).collect();
@@ -128,9 +150,12 @@ impl Control {
             plugins.sort_by(|a, b| a.plugin_id.cmp(&b.plugin_id));
             return Ok(ControlReply::plugins(plugins));
         }
+        if operation == Operation::CreateUser {
+            return self.create_user(request).await;
+        }
         let id = request.require_plugin_id()?;
         let view = match operation {
-            Operation::List | Operation::Info => {
+            Operation::List | Operation::CreateUser | Operation::Info => {
                 manager.directory().by_plugin_id(id).await?.ok_or_else(|| {
                     Error::new(
                         crate::error::code::NOT_FOUND,
@@ -149,6 +174,35 @@ impl Control {
         };
         Ok(ControlReply { note: view.note.clone(), ..ControlReply::plugin(info(&view)) })
     }
+}
+
+impl Control {
+    async fn create_user(&self, request: ControlRequest) -> Result<ControlReply> {
+        let user = request.user.unwrap_or_default();
+        let new = NewUser {
+            name: user.name,
+            email_address: user.email_address,
+            password: user.password,
+            role: if user.is_administrator { Role::Administrator } else { Role::Regular },
+        };
+        let made = self.accounts.create(new, None).await.map_err(with_issues)?;
+        let (role, address) = (made.role.as_str(), made.email_address);
+        Ok(ControlReply::note(format!("{role} {address} created, with the id {}", made.id)))
+    }
+}
+
+/// The error with what is wrong with each field in its message: a terminal shows no extensions.
+fn with_issues(error: Error) -> Error {
+    let Some(Value::List(issues)) = error.extensions.get("issues") else { return error };
+    let texts: Vec<String> = issues
+        .iter()
+        .filter_map(|issue| {
+            let Some(Value::List(path)) = issue.get("argumentPath") else { return None };
+            let message = issue.get("message")?.as_str()?;
+            Some(format!("{}: {message}", path.last()?.as_str()?))
+        })
+        .collect();
+    Error::new(error.code, texts.join("; "))
 }
 
 fn info(view: &PluginView) -> PluginInfo {

@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::jwt::Jwt;
+use crate::accounts::{self, AccountAuthenticator, Accounts, Setup};
 use crate::data_dir;
 use crate::error::{Error, Result};
 use crate::events::dispatcher::Dispatcher;
@@ -69,7 +71,7 @@ impl HostBuilder {
         self
     }
 
-    /// Decides who a bearer token stands for, in place of the administrator's token alone.
+    /// Decides who a bearer token stands for, in place of the administrator's token and the accounts.
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticator = Some(authenticator);
         self
@@ -123,8 +125,18 @@ impl HostBuilder {
         };
         let cell = ManagerCell::default();
         let services_cell = ServicesCell::default();
-        let mut host =
-            vec![admin::declarations(cell.clone()), events::admin::declarations(&services_cell)];
+        let has_admin_token = settings.admin_token.is_some();
+        let lifetime = settings.token_lifetime;
+        let accounts = Arc::new(Accounts::new(services_cell.clone(), lifetime, has_admin_token));
+        let jwt = match settings.jwt.is_set() {
+            true => Some(Jwt::new(settings.jwt.clone())?),
+            false => None,
+        };
+        let mut host = vec![
+            admin::declarations(cell.clone()),
+            events::admin::declarations(&services_cell),
+            accounts::declarations(&accounts),
+        ];
         host.extend(self.declarations);
         let options = SchemaOptions { cache_documents: settings.document_cache };
         let points = extension::all(Graphql { host, options });
@@ -159,14 +171,16 @@ impl HostBuilder {
         };
         let manager = Manager::start(Arc::clone(&services), manager_options);
         cell.set(manager.clone());
-        let authenticator = self
-            .authenticator
-            .unwrap_or_else(|| Arc::new(TokenAuthenticator::new(settings.admin_token.as_ref())));
+        let admin = TokenAuthenticator::new(settings.admin_token.as_ref());
+        let known = AccountAuthenticator { admin, accounts: Arc::clone(&accounts), jwt };
+        let authenticator = self.authenticator.unwrap_or_else(|| Arc::new(known));
         Ok(Host {
             settings,
             services,
             manager,
             authenticator,
+            setup: Arc::new(Setup::new(Arc::clone(&accounts))),
+            accounts,
             dispatcher: OnceLock::new(),
             ready: Arc::default(),
             stopping: CancellationToken::new(),
@@ -180,6 +194,8 @@ pub struct Host {
     services: Arc<Services>,
     manager: Manager,
     authenticator: Arc<dyn Authenticator>,
+    accounts: Arc<Accounts>,
+    setup: Arc<Setup>,
     dispatcher: OnceLock<Arc<Dispatcher>>,
     ready: Arc<AtomicBool>,
     stopping: CancellationToken,
@@ -189,6 +205,20 @@ impl Host {
     /// Changes plugins and tells about them.
     pub fn manager(&self) -> &Manager {
         &self.manager
+    }
+
+    /// The people who may sign in.
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    /// The path and query of a link with which the first administrator is made, if there is none. It
+    /// works once, and until this process ends.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn setup_link(&self) -> Result<Option<String>> {
+        self.setup.link().await
     }
 
     /// All events from now on, those of the plugins' life included.
@@ -219,6 +249,7 @@ impl Host {
             ready: Arc::clone(&self.ready),
             body_limit: self.settings.body_limit,
         })
+        .merge(accounts::setup_routes(Arc::clone(&self.setup)))
     }
 
     /// Opens the socket that the settings name.

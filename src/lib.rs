@@ -1,6 +1,7 @@
 //! Moondock, a plugin host: a folder of Lua scripts becomes typed GraphQL fields, tables and hooks
 //! of a running server.
 
+pub mod accounts;
 pub mod backend;
 pub mod cli;
 pub mod control;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod events;
 pub mod extension;
 pub mod host;
+pub mod http;
 pub mod logging;
 pub mod lua;
 pub mod nearest;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::plugin::world::World;
+use crate::settings::Secret;
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub struct RequestInfo {
     /// Names are lower-case. Several values of one name are joined with `, `.
     pub headers: Vec<(String, String)>,
     pub ip: Option<IpAddr>,
+    /// The token that the caller has shown. Plugins do not see it.
+    pub bearer: Option<Secret>,
 }
 
 /// One request and the World it lives in from its start to its end.

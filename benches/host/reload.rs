@@ -29,7 +29,7 @@ pub fn run() {
             write_plugin(&plugins, "edited", &body(0));
             manager.install("edited", false).await.expect("it installs");
             manager.activate("edited").await.expect("it activates");
-            let client = reqwest::Client::new();
+            let client = moondock::http::new();
             let ask = async || {
                 let body = serde_json::json!({ "query": "{ edited_version }" });
                 let sent = client.post(format!("{}/graphql", served.url)).json(&body).send().await;

@@ -6,6 +6,7 @@ mod plugin;
 mod serve;
 mod table;
 mod table_plan;
+mod user;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Lists, installs, activates, deactivates and uninstalls plugins, also of a running server
     Plugin(plugin::PluginArgs),
+    /// Makes accounts, also of a running server
+    User(user::UserArgs),
 }
 
 /// What the commands need from the host.
@@ -108,6 +111,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, backend).await,
             Command::Dev(args) => dev::run(args, backend).await,
             Command::Plugin(args) => plugin::run(args, backend).await,
+            Command::User(args) => user::run(args, backend).await,
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

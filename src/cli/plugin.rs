@@ -167,7 +167,7 @@ pub(super) async fn run(args: PluginArgs, backend: &dyn Backend) -> Result<(), F
     Ok(())
 }
 
-async fn ask(
+pub(super) async fn ask(
     settings: Settings,
     operation: Operation,
     request: ControlRequest,
@@ -213,7 +213,9 @@ fn describe(operation: Operation, reply: &ControlReply) -> String {
                 Operation::Deactivate => "deactivated",
                 Operation::Uninstall => "uninstalled",
                 Operation::Restore => "restored",
-                Operation::List | Operation::Info | Operation::Plan => "found",
+                Operation::List | Operation::Info | Operation::Plan | Operation::CreateUser => {
+                    "found"
+                }
             };
             let note = reply.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
             format!("{} {done}{note}\n", plugin.plugin_id)

@@ -58,7 +58,7 @@ async fn operate(
             return answer(StatusCode::BAD_REQUEST, &ControlReply::from(error));
         }
     };
-    if operation != Operation::List && request.plugin_id.is_none() {
+    if operation.is_about_plugin() && request.plugin_id.is_none() {
         let error = Error::invalid_argument(&["pluginId"], "pluginId is missing");
         return answer(StatusCode::BAD_REQUEST, &ControlReply::from(error));
     }

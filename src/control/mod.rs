@@ -35,10 +35,11 @@ pub enum Operation {
     Uninstall,
     Plan,
     Restore,
+    CreateUser,
 }
 
 impl Operation {
-    const ALL: [Operation; 8] = [
+    const ALL: [Operation; 9] = [
         Operation::List,
         Operation::Info,
         Operation::Install,
@@ -47,7 +48,13 @@ impl Operation {
         Operation::Uninstall,
         Operation::Plan,
         Operation::Restore,
+        Operation::CreateUser,
     ];
+
+    /// Whether it is about one plugin.
+    pub fn is_about_plugin(self) -> bool {
+        !matches!(self, Operation::List | Operation::CreateUser)
+    }
 
     /// The name in the URL and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -60,6 +67,7 @@ impl Operation {
             Operation::Uninstall => "uninstall",
             Operation::Plan => "plan",
             Operation::Restore => "restore",
+            Operation::CreateUser => "create-user",
         }
     }
 }
@@ -81,8 +89,8 @@ impl FromStr for Operation {
     }
 }
 
-/// The body of a request. Every operation but [`Operation::List`] has a `plugin_id`; the server's end
-/// refuses those that do not before a handler sees them.
+/// The body of a request. An operation that is about a plugin has a `plugin_id`; the server's end refuses
+/// those that do not before a handler sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlRequest {
@@ -95,8 +103,27 @@ pub struct ControlRequest {
     /// The backup to restore; `None` for the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// The account to create.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<ControlUser>,
     /// Restoring deletes the rows that are there.
     pub replace: bool,
+}
+
+/// An account to create.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ControlUser {
+    pub name: String,
+    pub email_address: String,
+    pub password: String,
+    pub is_administrator: bool,
+}
+
+impl fmt::Debug for ControlUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ControlUser({})", self.email_address)
+    }
 }
 
 impl ControlRequest {
@@ -137,6 +164,11 @@ impl ControlReply {
     /// Success with a plan.
     pub fn plan(plan: Value) -> Self {
         ControlReply { ok: true, plan: Some(plan), ..ControlReply::default() }
+    }
+
+    /// Success with something to say.
+    pub fn note(note: impl Into<String>) -> Self {
+        ControlReply { ok: true, note: Some(note.into()), ..ControlReply::default() }
     }
 
     /// Success with a list.

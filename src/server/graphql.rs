@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
-use super::auth::Caller;
+use super::auth::{Caller, bearer_token};
 use super::drain::drain;
 use super::graphql_request::{Parameters, Rejection};
 use super::media_type::MediaType;
@@ -21,6 +21,7 @@ use crate::error::code;
 use crate::extension::graphql::{Mode, Outcome, Response as Answer, Schema};
 use crate::request::{RequestContext, RequestInfo};
 use crate::services::Services;
+use crate::settings::Secret;
 
 /// What the endpoint works with.
 pub(super) struct Endpoint {
@@ -91,7 +92,14 @@ fn info(parts: &Parts) -> RequestInfo {
         path: parts.uri.path().to_owned(),
         headers: headers(&parts.headers),
         ip: peer.map(|ConnectInfo(address)| address.ip().to_canonical()),
+        bearer: bearer(&parts.headers),
     }
+}
+
+/// The caller's token, which was found to be valid before.
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    bearer_token(value).ok().map(Secret::new)
 }
 
 /// The headers without the caller's credentials: with those, a plugin could act in the caller's

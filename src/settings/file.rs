@@ -38,6 +38,13 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "log-level", kind: Kind::Text },
     Key { name: "hot-reload", kind: Kind::Flag },
     Key { name: "admin-token", kind: Kind::Text },
+    Key { name: "token-lifetime-hours", kind: Kind::Number },
+    Key { name: "auth-jwt-secret", kind: Kind::Text },
+    Key { name: "auth-jwt-jwks", kind: Kind::Text },
+    Key { name: "auth-jwt-issuer", kind: Kind::Text },
+    Key { name: "auth-jwt-audience", kind: Kind::Text },
+    Key { name: "auth-jwt-role-claim", kind: Kind::Text },
+    Key { name: "auth-jwt-administrator", kind: Kind::Text },
     Key { name: "body-limit", kind: Kind::Number },
     Key { name: "max-memory-mb", kind: Kind::Number },
     Key { name: "max-timeout-ms", kind: Kind::Number },
@@ -69,7 +76,7 @@ fn parse(text: &str, path: &Path) -> Result<HashMap<&'static str, Found>, Settin
         SettingsError(format!("{file}:{line}: {message}"))
     })?;
     let mut found = HashMap::new();
-    for (name, value) in table {
+    for (name, value) in flattened(table) {
         let Some(key) = KEYS.iter().find(|key| key.name == name) else {
             let names = KEYS.iter().map(|key| key.name);
             let hint = match nearest(&name, names) {
@@ -96,4 +103,20 @@ fn parse(text: &str, path: &Path) -> Result<HashMap<&'static str, Found>, Settin
         found.insert(key.name, Found { text, origin: file.to_string(), base });
     }
     Ok(found)
+}
+
+/// The keys of tables with those of the tables before them: `[auth.jwt]` and `secret` are
+/// `auth-jwt-secret`.
+fn flattened(table: toml::Table) -> Vec<(String, toml::Value)> {
+    let mut flat = Vec::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) if !KEYS.iter().any(|key| key.name == name) => {
+                let inner = flattened(inner).into_iter();
+                flat.extend(inner.map(|(key, value)| (format!("{name}-{key}"), value)));
+            }
+            value => flat.push((name, value)),
+        }
+    }
+    flat
 }

@@ -12,6 +12,8 @@ use clap::Args;
 
 use parse::Found;
 
+use crate::accounts::jwt::JwtSettings;
+
 /// The shortest admin token that is accepted.
 pub const MIN_ADMIN_TOKEN: usize = 16;
 
@@ -67,6 +69,28 @@ pub struct Flags {
     /// other users of the machine can see command lines
     #[arg(long, value_name = "TOKEN")]
     pub admin_token: Option<String>,
+    /// How long somebody who has signed in stays so, in hours [default: 720]
+    #[arg(long, value_name = "HOURS")]
+    pub token_lifetime_hours: Option<String>,
+    /// Takes tokens (JWT) that another identity provider has signed with this secret by HS256; better
+    /// set as MOONDOCK_AUTH_JWT_SECRET
+    #[arg(long, value_name = "SECRET")]
+    pub auth_jwt_secret: Option<String>,
+    /// Takes tokens (JWT) that are signed with one of the keys in this JSON Web Key Set
+    #[arg(long, value_name = "PATH|URL")]
+    pub auth_jwt_jwks: Option<String>,
+    /// What the claim "iss" of such tokens must be
+    #[arg(long, value_name = "TEXT")]
+    pub auth_jwt_issuer: Option<String>,
+    /// What the claim "aud" of such tokens must contain
+    #[arg(long, value_name = "TEXT")]
+    pub auth_jwt_audience: Option<String>,
+    /// The claim of such tokens with the role, or a list of roles [default: role]
+    #[arg(long, value_name = "NAME")]
+    pub auth_jwt_role_claim: Option<String>,
+    /// The role that makes an administrator [default: administrator]
+    #[arg(long, value_name = "TEXT")]
+    pub auth_jwt_administrator: Option<String>,
     /// The largest request body, in bytes [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     pub body_limit: Option<String>,
@@ -100,6 +124,13 @@ impl Flags {
             "log-level" => self.log_level.as_ref(),
             "hot-reload" => self.hot_reload.as_ref(),
             "admin-token" => self.admin_token.as_ref(),
+            "token-lifetime-hours" => self.token_lifetime_hours.as_ref(),
+            "auth-jwt-secret" => self.auth_jwt_secret.as_ref(),
+            "auth-jwt-jwks" => self.auth_jwt_jwks.as_ref(),
+            "auth-jwt-issuer" => self.auth_jwt_issuer.as_ref(),
+            "auth-jwt-audience" => self.auth_jwt_audience.as_ref(),
+            "auth-jwt-role-claim" => self.auth_jwt_role_claim.as_ref(),
+            "auth-jwt-administrator" => self.auth_jwt_administrator.as_ref(),
             "body-limit" => self.body_limit.as_ref(),
             "max-memory-mb" => self.max_memory_mb.as_ref(),
             "max-timeout-ms" => self.max_timeout_ms.as_ref(),
@@ -172,6 +203,10 @@ pub struct Settings {
     pub hot_reload: bool,
     /// At least [`MIN_ADMIN_TOKEN`] characters.
     pub admin_token: Option<Secret>,
+    /// How long a token of an account is valid.
+    pub token_lifetime: Duration,
+    /// Tokens of another identity provider.
+    pub jwt: JwtSettings,
     /// In bytes.
     pub body_limit: usize,
     /// The upper bound of every manifest's `runtime.memoryMb`.
@@ -204,6 +239,8 @@ impl Settings {
             log_level: if mode == Mode::Shell { "warn" } else { "info" }.to_owned(),
             hot_reload: mode == Mode::Dev,
             admin_token: None,
+            token_lifetime: Duration::from_secs(720 * 60 * 60),
+            jwt: JwtSettings::default(),
             body_limit: 1024 * 1024,
             max_memory_mb: 1_024,
             max_timeout_ms: 150_000,

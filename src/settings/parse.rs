@@ -51,6 +51,21 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
         }
         "hot-reload" => settings.hot_reload = flag(key, found)?,
         "admin-token" => settings.admin_token = Some(admin_token(key, found)?),
+        "token-lifetime-hours" => {
+            let hours = number(key, found, 1..=24 * 366 * 10)?;
+            settings.token_lifetime = Duration::from_secs(hours * 60 * 60);
+        }
+        "auth-jwt-secret" => settings.jwt.secret = Some(secret_key(key, found)?),
+        "auth-jwt-jwks" if text.starts_with("http://") || text.starts_with("https://") => {
+            settings.jwt.jwks = Some(text.to_owned());
+        }
+        "auth-jwt-jwks" => {
+            settings.jwt.jwks = Some(path(key, found)?.to_string_lossy().into_owned());
+        }
+        "auth-jwt-issuer" => settings.jwt.issuer = Some(text.to_owned()),
+        "auth-jwt-audience" => settings.jwt.audience = Some(text.to_owned()),
+        "auth-jwt-role-claim" => settings.jwt.role_claim = Some(text.to_owned()),
+        "auth-jwt-administrator" => settings.jwt.administrator = Some(text.to_owned()),
         // A body is held in memory, so the largest is far below what the type could hold.
         "body-limit" => settings.body_limit = number(key, found, 1_024..=1 << 30)? as usize,
         "max-memory-mb" => settings.max_memory_mb = number(key, found, 1..=MAX_MEMORY_MB)?,

@@ -31,6 +31,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transaction;
+pub mod users;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -66,7 +66,7 @@ async fn add(client: &reqwest::Client, url: &str, key: &str) -> Option<Value> {
 /// Inserts rows one after another, until its share of them is acknowledged. `urls` has the address of
 /// the server, which is another one after every kill.
 async fn call(caller: usize, mut urls: watch::Receiver<String>, total: Arc<AtomicUsize>) -> Sent {
-    let client = reqwest::Client::new();
+    let client = moondock::http::new();
     let mut sent = Sent::default();
     let mut url = urls.borrow_and_update().clone();
     for n in 0.. {

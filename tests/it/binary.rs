@@ -63,7 +63,7 @@ impl Server {
 
     /// A GraphQL request as the administrator.
     pub async fn graphql(&self, query: &str) -> Value {
-        let request = reqwest::Client::new().post(format!("{}/graphql", self.url));
+        let request = moondock::http::new().post(format!("{}/graphql", self.url));
         let request = request.bearer_auth(TOKEN).json(&json!({ "query": query }));
         request.send().await.unwrap().json().await.unwrap()
     }

@@ -3,6 +3,7 @@
 // What tests share is test code too, which clippy cannot tell.
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod acknowledged;
 mod admin;
 mod admin_client;

@@ -31,14 +31,15 @@ async fn it_starts_with_nothing() {
     let server = Server::start(&dir, &[]);
     assert!(dir.path().join("plugins").is_dir() && dir.path().join("data").is_dir());
     for route in ["healthz", "readyz"] {
-        let answer = reqwest::get(format!("{}/{route}", server.url)).await.unwrap();
+        let answer =
+            moondock::http::new().get(format!("{}/{route}", server.url)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{route}");
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["status"], "ok", "{route}");
     }
     let answer = server.graphql("{ getPlugins { id } }").await;
     assert_eq!(answer, json!({ "data": { "getPlugins": [] } }));
-    let wrong = reqwest::Client::new().post(format!("{}/graphql", server.url));
+    let wrong = moondock::http::new().post(format!("{}/graphql", server.url));
     let wrong =
         wrong.bearer_auth("not-the-token-at-all").json(&json!({ "query": "{ __typename }" }));
     assert_eq!(wrong.send().await.unwrap().status(), 401);
@@ -94,7 +95,7 @@ async fn a_running_request_is_answered_before_the_end() {
         assert!(run(dir.path(), &["plugin", step, "slow"]).status.success());
     }
     let server = Server::start(&dir, &["--log", "json"]);
-    let request = reqwest::Client::new().post(format!("{}/graphql", server.url));
+    let request = moondock::http::new().post(format!("{}/graphql", server.url));
     let request = request.bearer_auth(TOKEN).header("x-request-id", "the-slow-one");
     let request = request.json(&json!({ "query": "{ slow_get }" })).send();
     let asked = tokio::spawn(request);

@@ -64,19 +64,31 @@ impl TestHost {
 
     /// A host on the folders of an earlier one.
     pub async fn start_in(dir: Arc<TempDir>, change: impl FnOnce(&mut Settings)) -> TestHost {
+        TestHost::build(dir, change, |builder| builder.authenticator(Arc::new(Accounts))).await
+    }
+
+    /// A host with accounts of its own, in place of those of tests.
+    pub async fn with_accounts(dir: Arc<TempDir>, change: impl FnOnce(&mut Settings)) -> TestHost {
+        TestHost::build(dir, change, |builder| builder).await
+    }
+
+    async fn build(
+        dir: Arc<TempDir>,
+        change: impl FnOnce(&mut Settings),
+        finish: impl FnOnce(HostBuilder) -> HostBuilder,
+    ) -> TestHost {
         let mut settings = Settings::new(Mode::Serve);
         settings.plugins = dir.path().join("plugins");
         settings.data_dir = dir.path().join("data");
         settings.listen = "127.0.0.1:0".into();
         change(&mut settings);
         let plugins = settings.plugins.clone();
-        let builder = HostBuilder::new(settings).authenticator(Arc::new(Accounts));
-        let host = builder.start().await.unwrap();
+        let host = finish(HostBuilder::new(settings)).start().await.unwrap();
         let (listener, address) = host.bind().await.unwrap();
         let stop = CancellationToken::new();
         let serving = host.serve(listener, stop.clone());
         let server = tokio::spawn(async move { serving.await.unwrap() });
-        let client = reqwest::Client::new();
+        let client = moondock::http::new();
         TestHost {
             host,
             url: format!("http://{address}"),

@@ -87,7 +87,7 @@ impl Arena {
 
     /// Asks once, and says whether the answer is right.
     async fn check(&self, contender: Contender, work: Work) {
-        let client = reqwest::Client::new();
+        let client = moondock::http::new();
         let (request, expected) = match (contender, work) {
             (Contender::Handler, Work::Select) => (
                 client.get(format!("{}/items/77", self.handlers)),

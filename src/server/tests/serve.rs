@@ -45,7 +45,7 @@ impl Running {
 #[tokio::test]
 async fn clients_are_served_and_seen() {
     let running = start(Duration::from_secs(5)).await;
-    let client = reqwest::Client::new();
+    let client = crate::http::new();
     for _ in 0..3 {
         let body = json!({ "query": "{ request }" });
         let reply = client.post(running.url()).json(&body).send().await.unwrap();
@@ -91,7 +91,7 @@ async fn requests_under_way_finish() {
     let url = running.url();
     let request = tokio::spawn(async move {
         let body = json!({ "query": "{ slow(ms: 300) }" });
-        reqwest::Client::new().post(url).json(&body).send().await.unwrap().text().await.unwrap()
+        crate::http::new().post(url).json(&body).send().await.unwrap().text().await.unwrap()
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     let address = running.address;
@@ -107,7 +107,7 @@ async fn requests_that_take_too_long_are_given_up() {
     let url = running.url();
     let request = tokio::spawn(async move {
         let body = json!({ "query": "{ slow(ms: 20000) }" });
-        reqwest::Client::new().post(url).json(&body).send().await
+        crate::http::new().post(url).json(&body).send().await
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(running.end().await < Duration::from_secs(2));
@@ -127,7 +127,7 @@ async fn nonsense_ends_only_its_own_connection() {
         assert!(reply.is_empty() || reply.starts_with(b"HTTP/1.1 4"), "{reply:?}");
     }
     let url = format!("http://{}/healthz", running.address);
-    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+    assert_eq!(crate::http::new().get(url).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ return M
 /// Orders one after another; gives the keys of which it was told that they are committed. `urls` has
 /// the address of the server, which is another one after every kill.
 async fn call(caller: usize, mut urls: watch::Receiver<String>) -> Vec<String> {
-    let client = reqwest::Client::new();
+    let client = moondock::http::new();
     let mut acknowledged = Vec::new();
     let mut n = 0;
     while acknowledged.len() < ORDERS / CALLERS {
