@@ -10,6 +10,7 @@ mod admin_client;
 mod attacks;
 mod bad_input;
 mod binary;
+mod community;
 mod config;
 mod constraints;
 mod data;

@@ -70,6 +70,9 @@ impl Postgres {
     }
 }
 
+/// How often a statement is tried that may be. A server that goes down ends one connection after another.
+const ATTEMPTS: u32 = 4;
+
 /// Runs a statement by itself, on a connection that is free before `until`.
 pub(super) async fn run(
     postgres: &Postgres,
@@ -78,15 +81,17 @@ pub(super) async fn run(
     until: Instant,
     deadline: Instant,
 ) -> Result<Outcome, DbError> {
-    let outcome = once(postgres, statement, want, until, deadline).await;
-    match &outcome {
-        // What only reads may be asked again.
-        Err(error) if error.lost && !statement.writes => {}
-        // The connection had prepared it before a table was changed; it was not run.
-        Err(error) if error.message.contains("cached plan must not change result type") => {
-            postgres.epoch.tables_changed();
+    for _ in 1..ATTEMPTS {
+        let outcome = once(postgres, statement, want, until, deadline).await;
+        match &outcome {
+            // What only reads may be asked again.
+            Err(error) if error.lost && !statement.writes => {}
+            // The connection had prepared it before a table was changed; it was not run.
+            Err(error) if error.message.contains("cached plan must not change result type") => {
+                postgres.epoch.tables_changed();
+            }
+            _ => return outcome,
         }
-        _ => return outcome,
     }
     once(postgres, statement, want, until, deadline).await
 }
