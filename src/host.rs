@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::jwt::Jwt;
-use crate::accounts::{self, AccountAuthenticator, Accounts, Setup};
+use crate::accounts::{self, AccountAuthenticator, AccountOptions, Accounts, Setup};
 use crate::data_dir;
 use crate::error::{Error, Result};
 use crate::events::dispatcher::Dispatcher;
@@ -125,9 +125,12 @@ impl HostBuilder {
         };
         let cell = ManagerCell::default();
         let services_cell = ServicesCell::default();
-        let has_admin_token = settings.admin_token.is_some();
-        let lifetime = settings.token_lifetime;
-        let accounts = Arc::new(Accounts::new(services_cell.clone(), lifetime, has_admin_token));
+        let options = AccountOptions {
+            sign_up: settings.sign_up,
+            lifetime: settings.token_lifetime,
+            has_admin_token: settings.admin_token.is_some(),
+        };
+        let accounts = Arc::new(Accounts::new(services_cell.clone(), options));
         let jwt = match settings.jwt.is_set() {
             true => Some(Jwt::new(settings.jwt.clone())?),
             false => None,

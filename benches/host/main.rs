@@ -1,7 +1,8 @@
 //! Measures a whole host over HTTP. Run by hand: `cargo bench --bench host -- NAME…`, where NAME is
-//! `data`, `reload`, `start`, `throughput`, or nothing for all of them. Compare figures of one run only.
+//! `data`, `hooks`, `reload`, `start`, `throughput`, or nothing for all of them. Compare figures of one run only.
 
 mod data;
+mod hooks;
 mod reload;
 mod start;
 mod support;
@@ -13,8 +14,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     // Cargo adds `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let benches: [(&str, fn()); 4] = [
+    let benches: [(&str, fn()); 5] = [
         ("data", data::run),
+        ("hooks", hooks::run),
         ("reload", reload::run),
         ("start", start::run),
         ("throughput", throughput::run),

@@ -35,10 +35,18 @@ use crate::value::{Map, Value};
 pub struct Accounts {
     services: ServicesCell,
     throttle: Throttle,
+    options: AccountOptions,
+}
+
+/// How accounts are used.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountOptions {
+    /// Whether everybody may make one.
+    pub sign_up: bool,
     /// How long a token is valid.
-    lifetime: Duration,
+    pub lifetime: Duration,
     /// Whether there is an administrator besides the accounts.
-    has_admin_token: bool,
+    pub has_admin_token: bool,
 }
 
 /// A person to make an account for.
@@ -61,8 +69,8 @@ pub struct UserUpdate {
 
 impl Accounts {
     /// The accounts of the host that `services` are of.
-    pub fn new(services: ServicesCell, lifetime: Duration, has_admin_token: bool) -> Self {
-        Accounts { services, throttle: Throttle::default(), lifetime, has_admin_token }
+    pub fn new(services: ServicesCell, options: AccountOptions) -> Self {
+        Accounts { services, throttle: Throttle::default(), options }
     }
 
     fn session(&self) -> Result<Session> {
@@ -78,6 +86,10 @@ impl Accounts {
         new: NewUser,
         request: &RequestContext,
     ) -> Result<(String, UserRecord)> {
+        if !self.options.sign_up {
+            let message = "New accounts are made by administrators";
+            return Err(Error::new("sign_up_closed", message));
+        }
         self.throttle.sign_up(request.info.ip)?;
         let user = self.create(new, Some(request)).await?;
         Ok((self.issue(&user.id).await?, user))
@@ -145,7 +157,7 @@ impl Accounts {
 
     async fn issue(&self, user_id: &str) -> Result<String> {
         let token = token::new();
-        let lifetime = i64::try_from(self.lifetime.as_millis()).unwrap_or(i64::MAX / 4);
+        let lifetime = i64::try_from(self.options.lifetime.as_millis()).unwrap_or(i64::MAX / 4);
         users::add_token(&self.session()?, &token::digest(&token), user_id, lifetime).await?;
         Ok(token)
     }
@@ -171,7 +183,7 @@ impl Accounts {
     /// # Errors
     /// When the database cannot be read.
     pub async fn has_administrator(&self) -> Result<bool> {
-        Ok(self.has_admin_token || users::administrators(&self.session()?).await? > 0)
+        Ok(self.options.has_admin_token || users::administrators(&self.session()?).await? > 0)
     }
 
     /// Makes an account.
@@ -253,7 +265,7 @@ impl Accounts {
         if let Some(role) = role {
             data.insert("role".into(), role.as_str().into());
         }
-        let keep_one = !self.has_admin_token;
+        let keep_one = !self.options.has_admin_token;
         let services = self.services.get()?;
         let event = "user:update";
         let user = run_operation(&services, Some(request), event, data, move |session, data| {
@@ -290,7 +302,7 @@ impl Accounts {
     pub async fn delete(&self, id: &str, request: &RequestContext) -> Result<UserRecord> {
         let user = self.by_id(id).await?.ok_or_else(missing)?;
         let data = payload_of(&user);
-        let keep_one = !self.has_admin_token;
+        let keep_one = !self.options.has_admin_token;
         let services = self.services.get()?;
         let event = "user:delete";
         let gone = run_operation(&services, Some(request), event, data, move |session, data| {

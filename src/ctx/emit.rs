@@ -1,14 +1,14 @@
 //! `ctx:emit`: events for the post hooks of other plugins.
 
-use mlua::{LuaString, UserDataMethods, UserDataRegistry, Value};
+use mlua::{Function, Lua, LuaString, UserDataFields, UserDataRef, UserDataRegistry, Value};
 
 use super::db::failure;
 use super::{CallContext, Ctx};
 use crate::error::Error;
 use crate::events::{Event, Held, MAX_DEPTH, addressed};
-use crate::extension::hooks::matches;
+use crate::extension::hooks::{HookTable, matches};
 use crate::lua::waiting::check_can_wait;
-use crate::lua::{Failure, bridge};
+use crate::lua::{Failure, bridge, sandbox};
 use crate::plugin::generation::Generation;
 use crate::store::deliveries;
 use crate::value::{Map, Value as HostValue};
@@ -18,21 +18,64 @@ const MAX_NAME: usize = 200;
 /// The longest key, in bytes.
 pub(super) const MAX_KEY: usize = 200;
 
+/// Where a VM keeps the function.
+const REGISTERED: &str = "moondock.emit";
+
+/// It only waits if somebody listens.
+const EMIT: &str = "
+local unheard, emit = ...
+return function(self, event, payload, options)
+	if not unheard(self, event, payload, options) then
+		emit(self, event, payload, options)
+	end
+end
+";
+
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
-    type EmitArgs = (LuaString, Value, Value);
-    registry.add_async_method("emit", |lua, this, (name, payload, options): EmitArgs| {
-        let call = this.call();
-        async move {
-            check_can_wait(&lua, "ctx:emit")?;
-            let call = call?;
-            let name = name.to_str()?.to_owned();
-            check_event(&call, "ctx:emit", &name)?;
-            let payload = bridge::from_lua(&payload)
-                .map_err(|error| Failure::misuse(format!("ctx:emit: the payload: {error}")))?;
-            let key = key(&options)?;
-            raise(&call, Event { name: name.into(), payload, depth: call.depth, key }).await
-        }
+    registry.add_field_method_get("emit", |lua, this| {
+        this.call()?;
+        function(lua)
     });
+}
+
+/// The Lua function `(ctx, event, payload, options)`, one for each VM.
+fn function(lua: &Lua) -> mlua::Result<Function> {
+    sandbox::once(lua, REGISTERED, || make(lua))
+}
+
+fn make(lua: &Lua) -> mlua::Result<Function> {
+    type EmitArgs = (UserDataRef<Ctx>, LuaString, Value, Value);
+    let unheard = lua.create_function(|lua, (ctx, name, payload, options): EmitArgs| {
+        check_can_wait(lua, "ctx:emit")?;
+        let (call, name) = (ctx.call()?, name.to_str()?);
+        check_event(&call, "ctx:emit", &name)?;
+        // What is wrong is wrong, whether or not somebody hears it.
+        key(&options)?;
+        converted(&payload)?;
+        Ok(is_unheard(&call, &name))
+    })?;
+    let emit = lua.create_async_function(|_, (ctx, name, payload, options): EmitArgs| {
+        let call = ctx.call();
+        async move {
+            let (call, payload, key) = (call?, converted(&payload)?, key(&options)?);
+            let name = name.to_str()?.to_owned().into();
+            raise(&call, Event { name, payload, depth: call.depth, key }).await
+        }
+    })?;
+    sandbox::host_function(lua, EMIT, (unheard, emit))
+}
+
+fn converted(payload: &Value) -> mlua::Result<HostValue> {
+    bridge::from_lua(payload)
+        .map_err(|error| Failure::misuse(format!("ctx:emit: the payload: {error}")))
+}
+
+/// Whether neither a hook nor an embedder hears of an event.
+pub(super) fn is_unheard(call: &CallContext, name: &str) -> bool {
+    let services = &call.generation.services;
+    let hooks = services.world.load().part::<HookTable>();
+    !services.events.has_subscribers()
+        && hooks.is_none_or(|hooks| hooks.post(name).next().is_none())
 }
 
 /// Raises an event in the transaction that the call is in, if it is in one.

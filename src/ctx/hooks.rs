@@ -7,29 +7,39 @@ use mlua::{
     UserDataRegistry, Value,
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
-use super::emit::{check_event, raise};
-use super::{CallRef, Ctx};
+use super::db::failure;
+use super::emit::{check_event, is_unheard, raise};
+use super::{CallContext, CallRef, Ctx};
 use crate::events::Event;
 use crate::extension::hooks::{Cause, HookTable, run_pre};
 use crate::lua::waiting::check_can_wait;
-use crate::lua::{Failure, bridge};
+use crate::lua::{Failure, bridge, sandbox};
 use crate::value::{Map, Value as HostValue};
 
 /// Where a VM keeps the function.
 const REGISTERED: &str = "moondock.hooks.run";
 
-/// The script's function runs between the two of the host. It is Lua, so that it can wait and that its
-/// errors stay the values that they are.
+/// The script's function runs between the steps of the host. It is Lua, so that it can wait and that its
+/// errors stay the values that they are. Where there is nobody, nothing waits.
 const RUN: &str = "
-local before, after = ...
+local idle, before, unheard, after = ...
+local type, error = type, error
 local function finish(self, event, given, ...)
-	after(self, event, given, (...))
+	if not unheard(self, event) then
+		after(self, event, given, (...))
+	end
 	return ...
 end
 return function(self, event, data, body)
-	local given = before(self, event, data, body)
-	return finish(self, event, given, body(given))
+	if type(data) ~= 'table' or type(body) ~= 'function' then
+		error('ctx.hooks:run takes the name of an event, a table of data and a function', 2)
+	end
+	if not idle(self, event) then
+		data = before(self, event, data)
+	end
+	return finish(self, event, data, body(data))
 end
 ";
 
@@ -52,78 +62,79 @@ impl UserData for Hooks {
 
 /// The Lua function `(hooks, event, data, body)`, one for each VM.
 fn function(lua: &Lua) -> mlua::Result<Function> {
-    if let Some(known) = lua.named_registry_value::<Option<Function>>(REGISTERED)? {
-        return Ok(known);
-    }
-    type BeforeArgs = (UserDataRef<Hooks>, LuaString, Value, Value);
-    let before = lua.create_async_function(|lua, (hooks, event, data, body): BeforeArgs| {
+    sandbox::once(lua, REGISTERED, || make(lua))
+}
+
+fn make(lua: &Lua) -> mlua::Result<Function> {
+    type Named = (UserDataRef<Hooks>, LuaString);
+    let idle = lua.create_function(|lua, (hooks, event): Named| {
+        idle(lua, &*hooks.0.get()?, &event.to_str()?)
+    })?;
+    type BeforeArgs = (UserDataRef<Hooks>, LuaString, Value);
+    let before = lua.create_async_function(|lua, (hooks, event, data): BeforeArgs| {
         let call = hooks.0.clone();
-        async move { before(&lua, &call, &event.to_str()?, &data, &body).await }
+        async move { before(&lua, &*call.get()?, &event.to_str()?, &data).await }
+    })?;
+    let unheard = lua.create_function(|_, (hooks, event): Named| {
+        Ok(is_unheard(&*hooks.0.get()?, &event.to_str()?))
     })?;
     type AfterArgs = (UserDataRef<Hooks>, LuaString, Value, Value);
     let after = lua.create_async_function(|_, (hooks, event, given, result): AfterArgs| {
         let call = hooks.0.clone();
-        async move { after(&call, &event.to_str()?, &given, &result).await }
+        async move {
+            let (call, payload) = (call.get()?, payload(&given, &result)?);
+            let name = event.to_str()?.to_owned().into();
+            raise(&call, Event { name, payload, depth: call.depth, key: None }).await
+        }
     })?;
-    let chunk = lua.load(RUN).set_name("=@host/hooks");
-    let function: Function = chunk.call((before, after))?;
-    lua.set_named_registry_value(REGISTERED, &function)?;
-    Ok(function)
+    sandbox::host_function(lua, RUN, (idle, before, unheard, after))
 }
 
-async fn before(
-    lua: &Lua,
-    call: &CallRef,
-    event: &str,
-    data: &Value,
-    body: &Value,
-) -> mlua::Result<Value> {
+/// Whether no pre hook has to run, once it is known that the call is right.
+fn idle(lua: &Lua, call: &CallContext, event: &str) -> mlua::Result<bool> {
     const WHAT: &str = "ctx.hooks:run";
     check_can_wait(lua, WHAT)?;
-    let call = call.get()?;
-    check_event(&call, WHAT, event)?;
-    if !data.is_table() || !body.is_function() {
-        return Err(Failure::misuse(
-            "ctx.hooks:run takes the name of an event, a table of data and a function",
-        ));
-    }
+    check_event(call, WHAT, event)?;
+    let hooks = match &call.request {
+        Some(request) => request.world.part::<HookTable>(),
+        None => call.generation.services.world.load().part::<HookTable>(),
+    };
+    Ok(hooks.is_none_or(|hooks| hooks.pre(event).next().is_none()))
+}
+
+async fn before(lua: &Lua, call: &CallContext, event: &str, data: &Value) -> mlua::Result<Value> {
     let services = Arc::clone(&call.generation.services);
     let world = match &call.request {
         Some(request) => request.world.clone(),
         None => services.world.load_full(),
     };
-    let hooks = world.part::<HookTable>();
-    if hooks.is_none_or(|hooks| hooks.pre(event).next().is_none()) {
-        return Ok(data.clone());
-    }
     let given = host(data, "the data")?;
     let cause = Cause {
         request: call.request.clone(),
         depth: call.depth,
         deadline: Some(call.deadline),
-        transaction: call.work.transaction(),
+        transaction: call.work.join().await.map_err(failure)?,
     };
     // A task of its own: this one is in the plugin's VM, which a hook may have to enter.
     let event = event.to_owned();
     let running =
-        tokio::spawn(async move { run_pre(&services, &world, &cause, &event, given).await });
+        async move { run_pre(&services, &world, &cause, &event, given).await }.in_current_span();
+    let running = tokio::spawn(running);
     let changed = AbortOnDropHandle::new(running).await;
     let changed = changed.map_err(|error| mlua::Error::runtime(error.to_string()))?;
     let changed = changed.map_err(|refused| Failure::new(refused.error).into_lua_error())?;
     bridge::without_limit(lua, || bridge::to_lua(lua, &changed))
 }
 
-async fn after(call: &CallRef, event: &str, given: &Value, result: &Value) -> mlua::Result<()> {
-    let call = call.get()?;
+/// What post hooks get: the data, and what the function has made of it, such as the row with its id.
+fn payload(given: &Value, result: &Value) -> mlua::Result<HostValue> {
     let mut payload = host(given, "the data")?;
-    // What the function has made of the data, such as the row with its id, is news too.
     if let (HostValue::Map(data), Value::Table(_)) = (&mut payload, result)
         && let Ok(HostValue::Map(more)) = host(result, "the result")
     {
         data.extend(more);
     }
-    let event = Event { name: event.into(), payload, depth: call.depth, key: None };
-    raise(&call, event).await
+    Ok(payload)
 }
 
 fn host(value: &Value, what: &str) -> mlua::Result<HostValue> {

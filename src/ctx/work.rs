@@ -91,6 +91,17 @@ impl Work {
         Some((level.session.clone(), Arc::clone(level.held.as_ref()?)))
     }
 
+    /// As [`Work::transaction`], but one that was to begin when the database is used begins now.
+    ///
+    /// # Errors
+    /// When it cannot begin.
+    pub async fn join(&self) -> Result<Option<(Session, HeldBack)>, DbError> {
+        if self.atomic {
+            self.session().await?;
+        }
+        Ok(self.transaction())
+    }
+
     /// Keeps something until the transaction commits; gives it back if there is none.
     pub fn hold(&self, one: Held) -> Option<Held> {
         match self.transaction() {

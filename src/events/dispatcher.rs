@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::ctx::{CallContext, DeliveryInfo};
-use crate::extension::hooks::HookTable;
+use crate::error::{Phase, Problem};
+use crate::extension::hooks::{Hook, HookTable};
 use crate::plugin::generation::{Arg, Generation};
 use crate::services::Services;
 use crate::store::DbError;
@@ -118,11 +120,13 @@ impl Dispatcher {
                 // There are enough: nobody else takes them.
                 let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { continue };
                 let (dispatcher, services) = (Arc::clone(self), Arc::clone(services));
-                self.calls.spawn(async move {
+                let span = tracing::info_span!("delivery", id = delivery.id);
+                let making = async move {
                     dispatcher.make(&services, delivery).await;
                     drop(slot);
                     services.events.wake();
-                });
+                };
+                self.calls.spawn(making.instrument(span));
             }
         }
     }
@@ -153,14 +157,16 @@ impl Dispatcher {
         let noted = if attempt < max_attempts {
             let delay = delay_after(*attempt);
             tracing::warn!(
-                %plugin, kind, %name, %handler, %id, attempt, in_ms = delay.as_millis() as u64,
+                %plugin, kind, %name, %handler, attempt, in_ms = delay.as_millis() as u64,
                 "a delivery failed and is tried again: {message}"
             );
             deliveries::wait_again(&session, &self.owner, id, delay, Some(message), false).await
         } else {
             tracing::error!(
-                %plugin, kind, %name, %handler, %id, attempt, "a delivery failed for good: {message}"
+                %plugin, kind, %name, %handler, attempt, "a delivery failed for good: {message}"
             );
+            let problem = Problem::new(Phase::Call, format!("{kind} \"{name}\": {message}"));
+            services.failures.note(plugin, &problem);
             match delivery.kind {
                 // The next time comes by itself.
                 Kind::Schedule => deliveries::finish(&session, &self.owner, id).await,
@@ -203,10 +209,10 @@ fn active(services: &Services) -> Vec<String> {
 fn time_limit(generation: &Generation, hooks: Option<&HookTable>, delivery: &Delivery) -> Duration {
     let of_hook = hooks.and_then(|hooks| {
         let mut heard = hooks.post(&delivery.name);
-        let own = |hook: &&crate::extension::hooks::Hook| {
+        let own = |hook: &&Hook| {
             *hook.handler == *delivery.handler && hook.generation.plugin_id() == delivery.plugin_id
         };
-        heard.find(own)?.time_limit
+        heard.find(own).map(Hook::time_limit)
     });
     let of_hook = of_hook.filter(|_| delivery.kind == Kind::Event);
     of_hook.unwrap_or(generation.time_limit())

@@ -104,6 +104,11 @@ impl EventBus {
         self.subscribers.subscribe()
     }
 
+    /// Whether an embedder hears events.
+    pub fn has_subscribers(&self) -> bool {
+        self.subscribers.receiver_count() > 0
+    }
+
     /// Raises an event of the host's own, without waiting for anything. Its deliveries are written
     /// soon, in the order of such events.
     pub fn emit(&self, event: Event) {

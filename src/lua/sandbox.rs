@@ -154,6 +154,37 @@ pub fn bracket(lua: &Lua, open: Function, close: Function) -> mlua::Result<Funct
     lua.named_registry_value::<Function>(BRACKET)?.call((open, close))
 }
 
+/// A function of the host's own that is made once for each VM and kept there under `key`.
+///
+/// # Errors
+/// Those of `make`, and when the VM has no memory for it.
+pub fn once(
+    lua: &Lua,
+    key: &str,
+    make: impl FnOnce() -> mlua::Result<Function>,
+) -> mlua::Result<Function> {
+    if let Some(known) = lua.named_registry_value::<Option<Function>>(key)? {
+        return Ok(known);
+    }
+    let function = make()?;
+    lua.set_named_registry_value(key, &function)?;
+    Ok(function)
+}
+
+/// A function of the host's own in Lua: what `source` returns when it is called with `parts`. It has no
+/// line numbers, so that errors do not claim to be from there.
+///
+/// # Errors
+/// Only when the VM has no memory for it.
+pub fn host_function(
+    lua: &Lua,
+    source: &str,
+    parts: impl mlua::IntoLuaMulti,
+) -> mlua::Result<Function> {
+    let compiler = Compiler::new().set_debug_level(0);
+    lua.load(source).set_compiler(compiler).set_name("=@host/ctx").call(parts)
+}
+
 /// Makes a fresh VM safe for other people's code and returns the function that imports a module by
 /// its key. `log` receives what scripts `print`.
 ///

@@ -38,6 +38,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "log-level", kind: Kind::Text },
     Key { name: "hot-reload", kind: Kind::Flag },
     Key { name: "admin-token", kind: Kind::Text },
+    Key { name: "sign-up", kind: Kind::Flag },
     Key { name: "token-lifetime-hours", kind: Kind::Number },
     Key { name: "auth-jwt-secret", kind: Kind::Text },
     Key { name: "auth-jwt-jwks", kind: Kind::Text },

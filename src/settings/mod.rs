@@ -69,6 +69,9 @@ pub struct Flags {
     /// other users of the machine can see command lines
     #[arg(long, value_name = "TOKEN")]
     pub admin_token: Option<String>,
+    /// Lets everybody make an account [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sign_up: Option<String>,
     /// How long somebody who has signed in stays so, in hours [default: 720]
     #[arg(long, value_name = "HOURS")]
     pub token_lifetime_hours: Option<String>,
@@ -124,6 +127,7 @@ impl Flags {
             "log-level" => self.log_level.as_ref(),
             "hot-reload" => self.hot_reload.as_ref(),
             "admin-token" => self.admin_token.as_ref(),
+            "sign-up" => self.sign_up.as_ref(),
             "token-lifetime-hours" => self.token_lifetime_hours.as_ref(),
             "auth-jwt-secret" => self.auth_jwt_secret.as_ref(),
             "auth-jwt-jwks" => self.auth_jwt_jwks.as_ref(),
@@ -203,6 +207,8 @@ pub struct Settings {
     pub hot_reload: bool,
     /// At least [`MIN_ADMIN_TOKEN`] characters.
     pub admin_token: Option<Secret>,
+    /// Whether everybody may make an account.
+    pub sign_up: bool,
     /// How long a token of an account is valid.
     pub token_lifetime: Duration,
     /// Tokens of another identity provider.
@@ -239,6 +245,7 @@ impl Settings {
             log_level: if mode == Mode::Shell { "warn" } else { "info" }.to_owned(),
             hot_reload: mode == Mode::Dev,
             admin_token: None,
+            sign_up: true,
             token_lifetime: Duration::from_secs(720 * 60 * 60),
             jwt: JwtSettings::default(),
             body_limit: 1024 * 1024,

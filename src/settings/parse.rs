@@ -51,6 +51,7 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
         }
         "hot-reload" => settings.hot_reload = flag(key, found)?,
         "admin-token" => settings.admin_token = Some(admin_token(key, found)?),
+        "sign-up" => settings.sign_up = flag(key, found)?,
         "token-lifetime-hours" => {
             let hours = number(key, found, 1..=24 * 366 * 10)?;
             settings.token_lifetime = Duration::from_secs(hours * 60 * 60);

@@ -105,6 +105,9 @@ fn a_wrong_file_is_one_line_that_names_it() {
             "moondock.toml: listen: expected a string, found a value of type integer",
         ),
         ("body-limit = -1", "found \"-1\" (from "),
+        ("[auth.jwt]\nisuer = \"x\"", "unknown key \"auth-jwt-isuer\"; did you mean"),
+        ("[auth.jwt]\nsecret = \"short\"", "auth-jwt-secret: expected at least 32 characters"),
+        ("[listen]\nport = 1", "listen: expected a string, found a value of type table"),
     ] {
         let (_dir, flags) = config(text);
         let error = load(flags, &[]).unwrap_err().to_string();
@@ -128,4 +131,18 @@ fn secrets_do_not_show() {
     let shown = format!("{settings:?}");
     assert!(!shown.contains("0123456789abcdef") && !shown.contains("hunter2"), "{shown}");
     assert_eq!(settings.admin_token.as_ref().map(Secret::expose), Some("0123456789abcdef"));
+}
+
+#[test]
+fn keys_may_be_in_tables() {
+    let text = "[auth.jwt]\njwks = \"keys.json\"\nissuer = \"https://id.example.com\"\n\
+                administrator = \"boss\"\n[token]\nlifetime-hours = 2\n";
+    let (dir, flags) = config(text);
+    let settings = load(flags, &[("MOONDOCK_AUTH_JWT_ADMINISTRATOR", "chief")]).unwrap();
+    let file = dir.path().join("keys.json");
+    assert_eq!(settings.jwt.jwks.as_deref(), file.to_str());
+    assert_eq!(settings.jwt.issuer.as_deref(), Some("https://id.example.com"));
+    assert_eq!(settings.jwt.administrator.as_deref(), Some("chief"));
+    assert_eq!(settings.token_lifetime, std::time::Duration::from_secs(7_200));
+    assert!(settings.jwt.is_set());
 }

@@ -179,3 +179,45 @@ async fn a_killed_server_leaves_nothing_in_the_way() {
     let server = Server::start(&dir, &[]);
     assert_eq!(server.terminate().0, Some(0));
 }
+
+#[tokio::test]
+async fn a_first_start_says_how_to_become_administrator() {
+    use std::io::{BufRead as _, BufReader};
+    let dir = folders();
+    let mut command = moondock(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let all: Vec<String> = (&mut lines).take(3).map(Result::unwrap).collect();
+    assert!(all[1].contains("nobody can administer this server yet"), "{all:?}");
+    let page = moondock::http::new().get(all[2].trim()).send().await.unwrap();
+    assert_eq!(page.status(), 200, "{all:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn what_hooks_change_can_be_seen_in_the_log() {
+    let dir = folders();
+    let points = format!(
+        r#"{REGISTER}, "hooks": [{{ "type": "pre", "event": "seen:run", "handler": "before" }}]"#
+    );
+    let main = "local M = {}\nfunction M.register(builder) builder:queryField('get', { type = 'String', \
+                auth = 'public', resolve = function(_, _, ctx) return ctx.hooks:run('seen:run', { title \
+                = 'a', old = 1 }, function(data) return data.title end) end }) end\nfunction \
+                M.before(data) data.title = 'b' data.old = nil data.new = true end\nreturn M\n";
+    let folder = dir.path().join("plugins/seen");
+    write(&folder.join("init.lua"), main);
+    write(&folder.join("manifest.json"), &manifest_with("seen", &points, ""));
+    for step in ["install", "activate"] {
+        assert!(run(dir.path(), &["plugin", step, "seen"]).status.success());
+    }
+    let server = Server::start(&dir, &["--log-level", "info,moondock::hooks=trace"]);
+    assert_eq!(server.graphql("{ seen_get }").await["data"]["seen_get"], "b");
+    let (_, log) = server.terminate();
+    let line = log.lines().find(|line| line.contains("TRACE")).unwrap_or_else(|| panic!("{log}"));
+    // Whose request it was, and what has become of the data.
+    let title = r#"title: \"a\" -> \"b\""#;
+    for part in ["request", "seen:run", title, "new: added true", "old: removed"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}

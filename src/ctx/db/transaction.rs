@@ -21,9 +21,10 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// The Lua function `(db, body, options)`, one for each VM.
 pub(super) fn function(lua: &Lua) -> mlua::Result<Function> {
-    if let Some(known) = lua.named_registry_value::<Option<Function>>(REGISTERED)? {
-        return Ok(known);
-    }
+    sandbox::once(lua, REGISTERED, || make(lua))
+}
+
+fn make(lua: &Lua) -> mlua::Result<Function> {
     type OpenArgs = (UserDataRef<Db>, Value, Value, u32);
     let open = lua.create_async_function(|lua, (db, body, options, attempt): OpenArgs| {
         let db = db.clone();
@@ -34,9 +35,7 @@ pub(super) fn function(lua: &Lua) -> mlua::Result<Function> {
         let (db, conflict) = (db.clone(), is_conflict(&error));
         async move { close(db, succeeded, conflict).await }
     })?;
-    let function = sandbox::bracket(lua, open, close)?;
-    lua.set_named_registry_value(REGISTERED, &function)?;
-    Ok(function)
+    sandbox::bracket(lua, open, close)
 }
 
 /// How a transaction was begun, as what its function gets remembers it.

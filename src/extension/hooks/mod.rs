@@ -44,7 +44,7 @@ pub struct Hook {
     pub generation: Arc<Generation>,
     pub handler: Arc<str>,
     /// The plugin's own if `None`.
-    pub time_limit: Option<Duration>,
+    time_limit: Option<Duration>,
     /// What a failure of a pre hook means.
     pub on_error: OnError,
     pattern: String,
@@ -56,6 +56,14 @@ pub struct Hook {
 pub struct HookTable {
     pre: Vec<Hook>,
     post: Vec<Hook>,
+}
+
+impl Hook {
+    /// How long a call may take: what the manifest says, within the server's settings.
+    pub fn time_limit(&self) -> Duration {
+        let most = Duration::from_millis(self.generation.services.limits.max_timeout_ms);
+        self.time_limit.unwrap_or(self.generation.time_limit()).min(most)
+    }
 }
 
 impl HookTable {

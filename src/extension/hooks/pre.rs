@@ -99,7 +99,7 @@ enum Failed {
 
 async fn run_one(cause: &Cause, hook: &Hook, data: &Value) -> Result<Value, Failed> {
     let generation = &hook.generation;
-    let limit = Instant::now() + hook.time_limit.unwrap_or(generation.time_limit());
+    let limit = Instant::now() + hook.time_limit();
     let deadline = cause.deadline.map_or(limit, |deadline| deadline.min(limit));
     let mut context = CallContext::of(generation, deadline);
     context.request.clone_from(&cause.request);

@@ -239,3 +239,28 @@ async fn passwords_and_tokens_are_nowhere_in_the_files() {
     }
     assert!(seen > 10_000);
 }
+
+#[tokio::test]
+async fn new_accounts_can_be_left_to_administrators() {
+    let host = super::host_with(|settings| settings.sign_up = false).await;
+    let refused = sign_up(&host, "Ada", "ada@example.com", "a long password").await;
+    assert_eq!(code(&refused), "sign_up_closed");
+    let query = "mutation($i: CreateUserInput!) { createUser(input: $i) { name } }";
+    let input = json!({ "name": "Ada", "emailAddress": "ada@example.com", "password": "a long password", "role": "regular" });
+    host.data(ADMIN_TOKEN, query, json!({ "i": input })).await;
+    assert!(
+        sign_in(&host, "ada@example.com", "a long password").await["data"]["signIn"].is_object()
+    );
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn who_knows_the_password_signs_in_as_often_as_need_be() {
+    let host = host_on(On::Sqlite).await;
+    somebody(&host, "ada").await;
+    for n in 0..15 {
+        let answer = sign_in(&host, "ada@example.com", "a long password").await;
+        assert!(answer["data"]["signIn"].is_object(), "{n}: {answer}");
+    }
+    host.stop().await;
+}
