@@ -18,9 +18,6 @@ const MAX_NAME: usize = 200;
 /// The longest key, in bytes.
 pub(super) const MAX_KEY: usize = 200;
 
-/// Where a VM keeps the function.
-const REGISTERED: &str = "moondock.emit";
-
 /// It only waits if somebody listens.
 const EMIT: &str = "
 local unheard, emit = ...
@@ -32,17 +29,10 @@ end
 ";
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
-    registry.add_field_method_get("emit", |lua, this| {
-        this.call()?;
-        function(lua)
-    });
+    registry.add_field("emit", sandbox::Made(make));
 }
 
-/// The Lua function `(ctx, event, payload, options)`, one for each VM.
-fn function(lua: &Lua) -> mlua::Result<Function> {
-    sandbox::once(lua, REGISTERED, || make(lua))
-}
-
+/// The Lua function `(ctx, event, payload, options)`.
 fn make(lua: &Lua) -> mlua::Result<Function> {
     type EmitArgs = (UserDataRef<Ctx>, LuaString, Value, Value);
     let unheard = lua.create_function(|lua, (ctx, name, payload, options): EmitArgs| {

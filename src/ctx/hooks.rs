@@ -18,9 +18,6 @@ use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, bridge, sandbox};
 use crate::value::{Map, Value as HostValue};
 
-/// Where a VM keeps the function.
-const REGISTERED: &str = "moondock.hooks.run";
-
 /// The script's function runs between the steps of the host. It is Lua, so that it can wait and that its
 /// errors stay the values that they are. Where there is nobody, nothing waits.
 const RUN: &str = "
@@ -47,24 +44,17 @@ end
 struct Hooks(CallRef);
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
-    registry.add_field_method_get("hooks", |_, this| {
-        this.call()?;
-        Ok(Hooks(this.0.clone()))
-    });
+    registry.add_field_method_get("hooks", |_, this| Ok(Hooks(this.0.clone())));
 }
 
 impl UserData for Hooks {
     fn register(registry: &mut UserDataRegistry<Self>) {
-        registry.add_field_method_get("run", |lua, _| function(lua));
+        registry.add_field("run", sandbox::Made(make));
         registry.add_meta_method(MetaMethod::ToString, |_, _, ()| Ok("ctx.hooks"));
     }
 }
 
-/// The Lua function `(hooks, event, data, body)`, one for each VM.
-fn function(lua: &Lua) -> mlua::Result<Function> {
-    sandbox::once(lua, REGISTERED, || make(lua))
-}
-
+/// The Lua function `(hooks, event, data, body)`.
 fn make(lua: &Lua) -> mlua::Result<Function> {
     type Named = (UserDataRef<Hooks>, LuaString);
     let idle = lua.create_function(|lua, (hooks, event): Named| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mlua::chunk::Compiler;
-use mlua::{Function, Lua, Table, Thread, Value};
+use mlua::{Function, IntoLua, Lua, Table, Thread, Value};
 
 use super::error::install_fields;
 use super::modules::Modules;
@@ -154,21 +154,14 @@ pub fn bracket(lua: &Lua, open: Function, close: Function) -> mlua::Result<Funct
     lua.named_registry_value::<Function>(BRACKET)?.call((open, close))
 }
 
-/// A function of the host's own that is made once for each VM and kept there under `key`.
-///
-/// # Errors
-/// Those of `make`, and when the VM has no memory for it.
-pub fn once(
-    lua: &Lua,
-    key: &str,
-    make: impl FnOnce() -> mlua::Result<Function>,
-) -> mlua::Result<Function> {
-    if let Some(known) = lua.named_registry_value::<Option<Function>>(key)? {
-        return Ok(known);
+/// A function that is made when a userdata's type is made known to a VM, so that scripts find it
+/// without a call into the host.
+pub struct Made(pub fn(&Lua) -> mlua::Result<Function>);
+
+impl IntoLua for Made {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        (self.0)(lua).map(Value::Function)
     }
-    let function = make()?;
-    lua.set_named_registry_value(key, &function)?;
-    Ok(function)
 }
 
 /// A function of the host's own in Lua: what `source` returns when it is called with `parts`. It has no

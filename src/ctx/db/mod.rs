@@ -17,8 +17,8 @@ use crate::error::Error;
 use crate::extension::database::Tables;
 use crate::extension::database::sql::{self, Scope};
 use crate::extension::database::upgrade::Migrating;
-use crate::lua::Failure;
 use crate::lua::waiting::check_can_wait;
+use crate::lua::{Failure, sandbox};
 use crate::store::Session;
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
@@ -175,6 +175,6 @@ impl UserData for Db {
                 Ok(count.map_err(failure)? as f64)
             }
         });
-        registry.add_field_method_get("transaction", |lua, _| transaction::function(lua));
+        registry.add_field("transaction", sandbox::Made(transaction::make));
     }
 }

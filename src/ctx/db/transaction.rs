@@ -14,17 +14,11 @@ use crate::lua::{Failure, sandbox};
 use crate::store::{DbError, DbErrorKind, Isolation};
 use crate::value::Value as HostValue;
 
-/// Where a VM keeps the function.
-const REGISTERED: &str = "moondock.transaction";
 /// How often a function runs before a conflict with other transactions is an error.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// The Lua function `(db, body, options)`, one for each VM.
-pub(super) fn function(lua: &Lua) -> mlua::Result<Function> {
-    sandbox::once(lua, REGISTERED, || make(lua))
-}
-
-fn make(lua: &Lua) -> mlua::Result<Function> {
+/// The Lua function `(db, body, options)`.
+pub(super) fn make(lua: &Lua) -> mlua::Result<Function> {
     type OpenArgs = (UserDataRef<Db>, Value, Value, u32);
     let open = lua.create_async_function(|lua, (db, body, options, attempt): OpenArgs| {
         let db = db.clone();
