@@ -77,12 +77,15 @@ pub fn run() {
             ..Request::default()
         });
         let mut series: [Vec<Duration>; 4] = Default::default();
-        // In turn, so that what else the machine does meets all of them.
+        // In turn, so that what else the machine does meets all of them, and with another one first in
+        // each round, so that none always follows the same other.
         for round in 0..ROUNDS + 200 {
-            for (request, series) in requests.iter().zip(&mut series) {
-                let took = ask(&served, request).await;
+            for step in 0..requests.len() {
+                let i = if round % 2 == 0 { step } else { requests.len() - 1 - step };
+                let i = (i + round / 2) % requests.len();
+                let took = ask(&served, &requests[i]).await;
                 if round >= 200 {
-                    series.push(took);
+                    series[i].push(took);
                 }
             }
         }

@@ -13,6 +13,7 @@ mod jobs;
 mod logger;
 mod plugin;
 mod pubsub;
+mod reply;
 mod request;
 mod user;
 mod work;
@@ -49,6 +50,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability { names: &["logger"], register: logger::register },
     Capability { names: &["plugin"], register: plugin::register },
     Capability { names: &["pubsub"], register: pubsub::register },
+    Capability { names: &["reply"], register: reply::register },
     Capability { names: &["request"], register: request::register },
     Capability { names: &["user"], register: user::register },
 ];
@@ -64,6 +66,7 @@ pub const TYPE_STUBS: &[&str] = &[
     include_str!("logger.d.luau"),
     include_str!("plugin.d.luau"),
     include_str!("pubsub.d.luau"),
+    include_str!("reply.d.luau"),
     include_str!("request.d.luau"),
     include_str!("user.d.luau"),
 ];

@@ -4,19 +4,14 @@ use mlua::{UserDataFields, UserDataRegistry};
 
 use super::Ctx;
 
-/// Headers that carry the caller's credentials are the host's business.
-const PRIVATE_HEADERS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
-
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_field_method_get("request", |lua, this| {
         let call = this.call()?;
         let Some(request) = call.request.as_ref() else { return Ok(None) };
         let info = &request.info;
         let headers = lua.create_table_with_capacity(0, info.headers.len())?;
-        for (name, value) in &info.headers {
-            if !PRIVATE_HEADERS.contains(&name.as_str()) {
-                headers.raw_set(name.as_str(), value.as_str())?;
-            }
+        for (name, value) in info.headers.iter() {
+            headers.raw_set(name, &*value)?;
         }
         let table = lua.create_table_with_capacity(0, 5)?;
         table.raw_set("id", info.id.as_str())?;

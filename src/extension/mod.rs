@@ -7,6 +7,7 @@ pub mod hooks;
 pub mod jobs;
 mod loading;
 pub mod schedules;
+pub mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,5 +110,6 @@ pub fn all(graphql: graphql::Graphql) -> Arc<[Arc<dyn ExtensionPoint>]> {
         Arc::new(hooks::Hooks),
         Arc::new(jobs::JobPoint),
         Arc::new(schedules::Schedules),
+        Arc::new(webhooks::Webhooks),
     ])
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::error::Problem;
+use super::generation::Generation;
+use crate::error::{Phase, Problem};
+use crate::lua::ScriptError;
 use crate::store::plugins::RecordedError;
 
 /// The last failure of each plugin's calls, in this process.
@@ -15,6 +17,16 @@ impl Failures {
     /// Notes a failure in place of the one before.
     pub fn note(&self, plugin_id: &str, problem: &Problem) {
         self.0.lock().insert(plugin_id.to_owned(), RecordedError::now(problem));
+    }
+
+    /// Notes that a call has failed, also in the log. `what` says what was called.
+    pub fn record(&self, generation: &Generation, what: &str, error: &ScriptError) {
+        let plugin = generation.plugin_id();
+        tracing::error!(plugin, traceback = error.traceback.as_deref(), "{what} failed: {error}");
+        let mut problem = Problem::new(Phase::Call, format!("{what}: {}", error.message()));
+        problem.file.clone_from(&error.file);
+        problem.line = error.line;
+        self.note(plugin, &problem);
     }
 
     /// The last failure of a plugin.

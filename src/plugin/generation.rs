@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use mlua::{IntoLua, MultiValue};
+use mlua::{IntoLua, Lua, MultiValue};
 use tokio::sync::{Mutex, Notify};
 
 use super::loader::{self, Blueprint};
@@ -20,12 +20,17 @@ use crate::parts::Parts;
 use crate::services::Services;
 use crate::value::{Map, Value};
 
+/// With so many calls in flight, those that can be refused are.
+const MAX_CALLS: usize = 1_024;
+
 /// An argument of a call into Lua.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Arg<'a> {
     /// A null becomes nil.
     Value(&'a Value),
     Map(&'a Map),
+    /// Whatever this puts into the VM.
+    Made(&'a (dyn Fn(&Lua) -> mlua::Result<mlua::Value> + Send + Sync)),
 }
 
 /// What a call gives.
@@ -152,6 +157,11 @@ impl Generation {
         self.vms.first().is_some_and(|vm| vm.current.load().handlers.contains_key(key))
     }
 
+    /// Whether more calls are in flight than the plugin will ever get to.
+    pub fn is_overloaded(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) >= MAX_CALLS
+    }
+
     /// Bytes in use by the generation's VMs.
     pub fn used_memory(&self) -> usize {
         self.vms.iter().map(|vm| vm.current.load().vm.used_memory()).sum()
@@ -167,7 +177,22 @@ impl Generation {
         args: &[Arg<'_>],
         context: CallContext,
     ) -> Result<Value, ScriptError> {
-        self.run(key, args, &Arc::new(context), Gives::Result).await
+        self.run(key, args, &Arc::new(context), Gives::Result, returned).await
+    }
+
+    /// Calls a handler as [`Generation::call`] does, and lets `take` make of its result what it will,
+    /// within the VM.
+    ///
+    /// # Errors
+    /// As [`Generation::call`], and those of `take`.
+    pub async fn call_and_take<T>(
+        self: &Arc<Self>,
+        key: &str,
+        args: &[Arg<'_>],
+        context: CallContext,
+        take: fn(&mlua::Value) -> mlua::Result<T>,
+    ) -> Result<T, ScriptError> {
+        self.run(key, args, &Arc::new(context), Gives::Result, take).await
     }
 
     /// Calls a handler with `data`, which it may change, and a `ctx`; gives what it returned, or the
@@ -184,7 +209,8 @@ impl Generation {
         accept: impl FnOnce(Value) -> Result<Value, ScriptError>,
     ) -> Result<Value, ScriptError> {
         let context = Arc::new(context);
-        let result = self.run(key, &[Arg::Value(data)], &context, Gives::ResultOrFirst).await;
+        let result =
+            self.run(key, &[Arg::Value(data)], &context, Gives::ResultOrFirst, returned).await;
         let result = result.and_then(accept);
         match context.work.conclude(result.is_ok()).await {
             Ok(held) if held.is_empty() => result,
@@ -200,13 +226,14 @@ impl Generation {
     }
 
     /// `context` has one owner: when the call ends, however it ends, its `ctx` is useless.
-    async fn run(
+    async fn run<T>(
         self: &Arc<Self>,
         key: &str,
         args: &[Arg<'_>],
         context: &Arc<CallContext>,
         gives: Gives,
-    ) -> Result<Value, ScriptError> {
+        take: fn(&mlua::Value) -> mlua::Result<T>,
+    ) -> Result<T, ScriptError> {
         let _call = CallGuard::new(self);
         let deadline = context.deadline;
         let loaded = self.vm(deadline).await?;
@@ -226,6 +253,7 @@ impl Generation {
                             Arg::Value(Value::Null) => mlua::Value::Nil,
                             Arg::Value(value) => bridge::to_lua(lua, value)?,
                             Arg::Map(map) => mlua::Value::Table(bridge::map_to_lua(lua, map)?),
+                            Arg::Made(make) => make(lua)?,
                         });
                     }
                     if gives == Gives::ResultOrFirst {
@@ -238,8 +266,7 @@ impl Generation {
                 if let (true, Some(first)) = (result.is_nil(), first) {
                     result = first;
                 }
-                bridge::from_lua(&result)
-                    .map_err(|error| mlua::Error::runtime(format!("the returned value: {error}")))
+                take(&result)
             })
             .await
     }
@@ -308,6 +335,12 @@ impl fmt::Debug for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Generation({} #{})", self.plugin_id(), self.number)
     }
+}
+
+/// A result as a value of the host.
+fn returned(result: &mlua::Value) -> mlua::Result<Value> {
+    bridge::from_lua(result)
+        .map_err(|error| mlua::Error::runtime(format!("the returned value: {error}")))
 }
 
 /// Counts a call until it ends or is abandoned.

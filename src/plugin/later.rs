@@ -3,24 +3,12 @@
 
 use super::manifest::{GraphqlKind, MANIFEST_FILE, Manifest};
 use crate::error::{Phase, Problem};
-use crate::extension::Loading;
-
-/// Checks the files and handlers of such entries.
-pub async fn check(loading: &mut Loading<'_>) {
-    let points = &loading.manifest.extension_points;
-    let webhooks = points.webhooks.iter().map(|e| (&e.file, &e.handler)).enumerate();
-    for (i, (file, handler)) in webhooks {
-        let wanted_by = format!("extensionPoints.webhooks[{i}].handler");
-        loading.function(file, handler, &wanted_by).await;
-    }
-}
 
 /// One for each kind of such entries.
 pub fn warnings(manifest: &Manifest) -> Vec<Problem> {
     let points = &manifest.extension_points;
     let subscribes = points.graphql.iter().any(|entry| entry.kind == GraphqlKind::Subscription);
     [
-        ("extensionPoints.webhooks", !points.webhooks.is_empty()),
         ("extensionPoints.graphql of the type subscription", subscribes),
         ("exports", !manifest.exports.is_empty()),
         ("docker", manifest.docker.as_ref().is_some_and(|docker| docker.enabled)),

@@ -135,7 +135,6 @@ async fn load_vm(
         for point in blueprint.points.iter() {
             point.declare(&mut loading).await;
         }
-        later::check(&mut loading).await;
         Ok((loading.handlers, loading.parts, loading.problems))
     });
     let (handlers, parts, problems) = run.await.map_err(|error| failed(&error))?;

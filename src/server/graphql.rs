@@ -1,27 +1,25 @@
 //! The GraphQL endpoint: GraphQL over HTTP, and GraphiQL for browsers.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, PROXY_AUTHORIZATION};
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
-use super::auth::{Caller, bearer_token};
+use super::auth::Caller;
+use super::body::Rejection;
 use super::drain::drain;
-use super::graphql_request::{Parameters, Rejection};
+use super::graphql_request::Parameters;
 use super::media_type::MediaType;
-use super::request_id::RequestId;
-use super::{graphiql, reply};
+use super::{graphiql, reply, request_info};
 use crate::error::code;
 use crate::extension::graphql::{Mode, Outcome, Response as Answer, Schema};
-use crate::request::{RequestContext, RequestInfo};
+use crate::request::{Credentials, RequestContext, RequestInfo};
 use crate::services::Services;
-use crate::settings::Secret;
 
 /// What the endpoint works with.
 pub(super) struct Endpoint {
@@ -66,7 +64,7 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
 /// no old World alive.
 async fn execute(
     endpoint: &Endpoint,
-    parts: Parts,
+    mut parts: Parts,
     parameters: Result<Parameters, Rejection>,
     mode: Mode,
 ) -> Result<(Answer, Arc<RequestInfo>), Rejection> {
@@ -77,49 +75,10 @@ async fn execute(
         return Err(Rejection::new(StatusCode::SERVICE_UNAVAILABLE, code::UNEXPECTED, message));
     };
     let user = parts.extensions.get::<Caller>().and_then(|caller| caller.0.clone());
-    let cx = RequestContext { info: Arc::new(info(&parts)), user, world };
+    let info = Arc::new(request_info::of(&mut parts, Credentials::Hidden));
+    let cx = RequestContext { info, user, world };
     let answer = schema.execute(&request, mode, &cx).await;
     Ok((answer, cx.info))
-}
-
-/// The facts of the request that plugins may see.
-fn info(parts: &Parts) -> RequestInfo {
-    let id = parts.extensions.get::<RequestId>().map(RequestId::as_str).unwrap_or_default();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    RequestInfo {
-        id: id.to_owned(),
-        method: parts.method.as_str().to_owned(),
-        path: parts.uri.path().to_owned(),
-        headers: headers(&parts.headers),
-        ip: peer.map(|ConnectInfo(address)| address.ip().to_canonical()),
-        bearer: bearer(&parts.headers),
-    }
-}
-
-/// The caller's token, which was found to be valid before.
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    bearer_token(value).ok().map(Secret::new)
-}
-
-/// The headers without the caller's credentials: with those, a plugin could act in the caller's
-/// name, whatever it was granted.
-fn headers(all: &HeaderMap) -> Vec<(String, String)> {
-    let mut headers: Vec<(String, String)> = Vec::with_capacity(all.keys_len());
-    for (name, value) in all {
-        if name == AUTHORIZATION || name == PROXY_AUTHORIZATION {
-            continue;
-        }
-        let value = String::from_utf8_lossy(value.as_bytes());
-        match headers.iter_mut().find(|(other, _)| name == other.as_str()) {
-            Some((_, joined)) => {
-                joined.push_str(", ");
-                joined.push_str(&value);
-            }
-            None => headers.push((name.as_str().to_owned(), value.into_owned())),
-        }
-    }
-    headers
 }
 
 /// The status of a response. A client that asks for `application/json` reads 200 as "this is a

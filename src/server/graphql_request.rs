@@ -1,44 +1,21 @@
 //! From an HTTP request to a GraphQL request, or to the reason why it is none.
 
 use std::fmt;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use super::body::{Rejection, receive};
 use super::drain::drain;
 use super::media_type::check_json;
 use crate::extension::graphql::Request;
 use crate::value::{Map, Value};
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Why a request is not executed.
-#[derive(Debug)]
-pub(super) struct Rejection {
-    pub status: StatusCode,
-    /// For `extensions.code`.
-    pub code: &'static str,
-    pub message: String,
-}
-
-impl Rejection {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Rejection { status, code, message: message.into() }
-    }
-
-    fn malformed(message: impl Into<String>) -> Self {
-        Rejection::new(StatusCode::BAD_REQUEST, "bad_request", message)
-    }
-}
 
 /// The parameters of a request. Those that are null are absent.
 #[derive(Debug, Default)]
@@ -92,7 +69,7 @@ impl Parameters {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(Rejection::new(status, "unsupported_media_type", message));
         }
-        let bytes = receive(body, limit, BODY_TIMEOUT).await?;
+        let bytes = receive(body, limit).await?;
         if bytes.is_empty() {
             return Err(Rejection::malformed("The request body is empty."));
         }
@@ -115,31 +92,6 @@ impl Parameters {
             operation_name: self.operation_name.filter(|name| !name.is_empty()),
             variables: self.variables.unwrap_or_default(),
         })
-    }
-}
-
-async fn receive(mut body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Rejection> {
-    let too_large = || {
-        let message = format!("The request body is larger than {limit} bytes.");
-        Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message)
-    };
-    // What the client announces need not be received.
-    if body.size_hint().lower() > limit as u64 {
-        drain(body);
-        return Err(too_large());
-    }
-    let collected = Limited::new(&mut body, limit).collect();
-    match tokio::time::timeout(timeout, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            drain(body);
-            Err(too_large())
-        }
-        Ok(Err(_)) => Err(Rejection::malformed("The request body ended early.")),
-        Err(_) => {
-            let message = format!("The request body took longer than {timeout:?}.");
-            Err(Rejection::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message))
-        }
     }
 }
 
@@ -295,19 +247,5 @@ impl<'de> Visitor<'de> for Object {
                 Err(A::Error::custom(format!("expected an object, found {}", other.type_name())))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_body_that_does_not_arrive_is_given_up() {
-        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
-        let body = Body::from_stream(never);
-        let rejection = receive(body, 100, Duration::from_millis(10)).await.unwrap_err();
-        assert_eq!(rejection.status, StatusCode::REQUEST_TIMEOUT);
-        assert_eq!(rejection.message, "The request body took longer than 10ms.");
     }
 }

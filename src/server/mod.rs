@@ -1,6 +1,7 @@
 //! The HTTP server.
 
 pub mod auth;
+mod body;
 mod drain;
 pub mod graphiql;
 mod graphql;
@@ -9,9 +10,11 @@ mod health;
 mod media_type;
 pub mod reply;
 pub mod request_id;
+mod request_info;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -42,6 +45,12 @@ pub struct ServerState {
 /// All routes of the server.
 pub fn router(state: ServerState) -> Router {
     let store = state.services.store.clone();
+    let webhooks = Arc::new(webhooks::Webhooks {
+        services: Arc::clone(&state.services),
+        body_limit: state.body_limit,
+    });
+    // Their senders have credentials of their own, which are for the plugins.
+    let webhooks = Router::new().route(webhooks::ROUTE, any(webhooks::answer)).with_state(webhooks);
     let endpoint = Arc::new(Endpoint { services: state.services, body_limit: state.body_limit });
     let identified = Router::new()
         .route("/graphql", any(graphql::answer))
@@ -49,6 +58,7 @@ pub fn router(state: ServerState) -> Router {
         .route_layer(from_fn_with_state(state.authenticator, auth::authenticate));
     Router::new()
         .merge(identified)
+        .merge(webhooks)
         .merge(health::routes(store, state.ready))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

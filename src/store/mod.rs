@@ -32,6 +32,7 @@ pub mod testing;
 mod tests;
 mod transaction;
 pub mod users;
+pub mod webhook_messages;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -31,3 +31,4 @@ mod sigkill;
 mod support;
 mod upgrade;
 mod waiting;
+mod webhooks;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Hook, HookTable};
 use crate::ctx::CallContext;
-use crate::error::{Error, Phase, Problem};
+use crate::error::Error;
 use crate::events::{HeldBack, MAX_DEPTH};
 use crate::lua::{ScriptError, ScriptErrorKind};
 use crate::plugin::manifest::OnError;
@@ -77,7 +77,8 @@ pub async fn run_pre(
                 return Err(refused(error));
             }
             Err(Failed::Script(error)) => {
-                record(services, hook, event, &error);
+                let what = format!("pre hook of \"{event}\" ({})", hook.handler);
+                services.failures.record(&hook.generation, &what, &error);
                 if hook.on_error == OnError::Reject {
                     return Err(refused(error.into()));
                 }
@@ -175,20 +176,6 @@ impl<'a> Part<'a> {
         self.held.lock().truncate(self.held_before);
         self.session.roll_back_to(self.savepoint).await
     }
-}
-
-/// Notes that a plugin's hook has gone wrong, where administrators look.
-fn record(services: &Services, hook: &Hook, event: &str, error: &ScriptError) {
-    let plugin = hook.generation.plugin_id();
-    tracing::error!(
-        plugin, event, handler = %hook.handler, traceback = error.traceback.as_deref(),
-        "a pre hook failed: {error}"
-    );
-    let message = format!("pre hook of \"{event}\": {}", error.message());
-    let mut problem = Problem::new(Phase::Call, message);
-    problem.file.clone_from(&error.file);
-    problem.line = error.line;
-    services.failures.note(plugin, &problem);
 }
 
 /// Shows what a hook has done to the data, to whoever has asked for it.

@@ -62,7 +62,7 @@ fn declarations() -> Declarations {
             map.insert("id".into(), cx.info.id.as_str().into());
             map.insert("method".into(), cx.info.method.as_str().into());
             map.insert("path".into(), cx.info.path.as_str().into());
-            let headers = cx.info.headers.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str())));
+            let headers = cx.info.headers.iter().map(|(k, v)| (k.to_owned(), Value::from(&*v)));
             map.insert("headers".into(), Value::Map(headers.collect()));
             map.insert("ip".into(), cx.info.ip.map(|ip| ip.to_string()).into());
             map.insert("user".into(), cx.user.as_ref().map(|user| user.name.clone()).into());

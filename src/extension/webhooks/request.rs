@@ -1,0 +1,161 @@
+//! What a webhook's function gets.
+
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, Uri};
+use mlua::Lua;
+
+use crate::lua::bridge;
+use crate::request::RequestInfo;
+use crate::value::Value;
+
+/// The body is not what its content type says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MalformedBody(pub String);
+
+/// A request to a webhook.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    pub info: &'a RequestInfo,
+    /// After `/webhook`, without a slash at its end.
+    pub path: &'a str,
+    pub params: &'a [(&'a str, String)],
+    pub query: &'a [(String, String)],
+    /// What was made of the body; `None` if there is none, or if it is as it was sent.
+    pub body: Content,
+    pub raw_body: &'a Bytes,
+}
+
+/// The body as the function sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    Absent,
+    /// The bytes themselves.
+    Raw,
+    Parsed(Value),
+}
+
+impl Content {
+    /// Reads a body by its content type: JSON, a form, or else text or bytes.
+    ///
+    /// # Errors
+    /// When it is not the JSON that it says.
+    pub fn parse(headers: &HeaderMap, bytes: &Bytes) -> Result<Self, MalformedBody> {
+        if bytes.is_empty() {
+            return Ok(Content::Absent);
+        }
+        // Who compresses sends bytes: what is in them is for the plugin to find out.
+        let is_plain = headers
+            .get(CONTENT_ENCODING)
+            .is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let media = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+        let media = media.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+        if is_plain && is_json(media) {
+            return serde_json::from_slice(bytes)
+                .map(Content::Parsed)
+                .map_err(|error| MalformedBody(format!("The body is not JSON: {error}.")));
+        }
+        if is_plain && media.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            let pairs = form_urlencoded::parse(bytes);
+            let pairs = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
+            let map = first_of_each(pairs).into_iter().map(|(k, v)| (k, Value::from(v))).collect();
+            return Ok(Content::Parsed(Value::Map(map)));
+        }
+        Ok(Content::Raw)
+    }
+}
+
+fn is_json(media: &[u8]) -> bool {
+    media.eq_ignore_ascii_case(b"application/json")
+        || media.to_ascii_lowercase().ends_with(b"+json")
+}
+
+/// The pairs of a query.
+pub fn query(uri: &Uri) -> Vec<(String, String)> {
+    let Some(query) = uri.query() else { return Vec::new() };
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    first_of_each(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())))
+}
+
+/// Of pairs with the same name the first: whoever sends a second one must not be able to make a list of
+/// what plugins take for a string.
+fn first_of_each(pairs: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut first = indexmap::IndexMap::new();
+    for (name, value) in pairs {
+        first.entry(name).or_insert(value);
+    }
+    first.into_iter().collect()
+}
+
+impl Incoming<'_> {
+    /// Copies it into the VM.
+    ///
+    /// # Errors
+    /// When the VM's memory limit is reached.
+    pub fn to_lua(&self, lua: &Lua) -> mlua::Result<mlua::Value> {
+        let raw = lua.create_string(self.raw_body)?;
+        let params = lua.create_table_with_capacity(0, self.params.len())?;
+        for (name, value) in self.params {
+            params.raw_set(*name, value.as_str())?;
+        }
+        let query = lua.create_table_with_capacity(0, self.query.len())?;
+        for (name, value) in self.query {
+            query.raw_set(name.as_str(), value.as_str())?;
+        }
+        let headers = lua.create_table_with_capacity(0, self.info.headers.len())?;
+        for (name, value) in self.info.headers.iter() {
+            headers.raw_set(name, &*value)?;
+        }
+        let request = lua.create_table_with_capacity(0, 8)?;
+        match &self.body {
+            Content::Absent => {}
+            Content::Raw => request.raw_set("body", &raw)?,
+            Content::Parsed(value) => request.raw_set("body", bridge::to_lua(lua, value)?)?,
+        }
+        request.raw_set("method", self.info.method.as_str())?;
+        request.raw_set("path", self.path)?;
+        request.raw_set("params", params)?;
+        request.raw_set("query", query)?;
+        request.raw_set("headers", headers)?;
+        request.raw_set("rawBody", raw)?;
+        request.raw_set("ip", self.info.ip.map(|ip| ip.to_string()))?;
+        Ok(mlua::Value::Table(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(media: &'static str, body: &'static [u8]) -> Result<Content, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+        Content::parse(&headers, &Bytes::from_static(body)).map_err(|error| error.0)
+    }
+
+    fn value(json: serde_json::Value) -> Result<Content, String> {
+        Ok(Content::Parsed(serde_json::from_value(json).unwrap()))
+    }
+
+    #[test]
+    fn bodies_are_read_by_their_content_type() {
+        assert_eq!(parsed("application/json", b"{\"a\":[1,null]}"), value(json!({"a": [1, null]})));
+        assert_eq!(parsed("Application/vnd.x+JSON; charset=utf-8", b"7"), value(json!(7)));
+        assert_eq!(
+            parsed("application/x-www-form-urlencoded", b"a=1+2&b=%26&a=3&c"),
+            value(json!({ "a": "1 2", "b": "&", "c": "" }))
+        );
+        assert_eq!(parsed("text/plain", b"x"), Ok(Content::Raw));
+        assert_eq!(parsed("application/json", b""), Ok(Content::Absent));
+        assert!(parsed("application/json", b"{\"a\":").unwrap_err().contains("line 1 column 5"));
+        assert!(parsed("application/json", b"{} {}").is_err());
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert_eq!(Content::parse(&headers, &Bytes::from_static(b"\x1f\x8b")), Ok(Content::Raw));
+    }
+}
