@@ -32,7 +32,7 @@ use crate::server::auth::{Authenticator, TokenAuthenticator};
 use crate::server::{self, ServerState};
 use crate::services::{Limits, Services, ServicesCell};
 use crate::settings::{Mode as SettingsMode, Settings};
-use crate::store::{Cipher, Store, StoreOptions};
+use crate::store::{Cipher, Store, StoreOptions, plugins};
 use crate::value::Value;
 
 /// The database's file in the data dir.
@@ -113,16 +113,24 @@ impl HostBuilder {
             Some(key) => key.clone(),
             None => data_dir::secret_key(&settings.data_dir)?,
         };
+        let mut cipher = Cipher::new(key.expose());
+        if let Some(previous) = &settings.previous_secret_key {
+            cipher = cipher.after(previous.expose());
+        }
         let options = StoreOptions {
             connections: settings.database_connections,
             wait: settings.database_wait,
             statement_timeout: settings.statement_timeout,
-            cipher: Cipher::new(key.expose()),
+            cipher,
         };
         let store = match &settings.database_url {
             Some(url) => Store::open(url.expose(), options).await?,
             None => Store::open_file(&settings.data_dir.join(DATABASE_FILE), options).await?,
         };
+        if settings.previous_secret_key.is_some() {
+            let count = plugins::reseal(&store.session()).await?;
+            tracing::info!(count, "configurations are sealed with the new secret key");
+        }
         let cell = ManagerCell::default();
         let services_cell = ServicesCell::default();
         let options = AccountOptions {
@@ -251,6 +259,7 @@ impl Host {
             authenticator: Arc::clone(&self.authenticator),
             ready: Arc::clone(&self.ready),
             body_limit: self.settings.body_limit,
+            webhook_rates: (self.settings.webhook_plugin_rate, self.settings.webhook_rate),
         })
         .merge(accounts::setup_routes(Arc::clone(&self.setup)))
     }

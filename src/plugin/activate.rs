@@ -90,7 +90,7 @@ impl Operations {
             generation = self.load(plugin_id, &permissions, config, Purpose::Serve).await?;
         }
         lifecycle::ungranted(generation.manifest(), &permissions)?;
-        configure::unfit(&generation)?;
+        configure::unfit(&generation, record)?;
         Ok(generation)
     }
 

@@ -6,7 +6,7 @@ use super::lifecycle::failed;
 use super::manifest::{ConfigIssue, Manifest};
 use super::operations::Operations;
 use crate::error::{Error, Phase, Problem, Result, code};
-use crate::store::plugins::PluginChanges;
+use crate::store::plugins::{PluginChanges, PluginRecord};
 use crate::value::{Map, Value};
 
 impl Operations {
@@ -66,7 +66,13 @@ impl Operations {
 ///
 /// # Errors
 /// A problem for everything that is wrong with it.
-pub(super) fn unfit(generation: &Generation) -> Result<(), Vec<Problem>> {
+pub(super) fn unfit(generation: &Generation, record: &PluginRecord) -> Result<(), Vec<Problem>> {
+    if record.is_config_locked {
+        let message = "the plugin's configuration was encrypted with another key; start with that one \
+                       as previous-secret-key, or set the configuration again with the mutation \
+                       setPluginConfig";
+        return Err(vec![Problem::new(Phase::Activate, message)]);
+    }
     let Some(schema) = &generation.manifest().config_schema else { return Ok(()) };
     let issues = schema.issues(generation.config());
     if issues.is_empty() {

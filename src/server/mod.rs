@@ -8,6 +8,7 @@ mod graphql;
 mod graphql_request;
 mod health;
 mod media_type;
+mod rates;
 pub mod reply;
 pub mod request_id;
 mod request_info;
@@ -40,6 +41,8 @@ pub struct ServerState {
     pub ready: Arc<AtomicBool>,
     /// The largest request body, in bytes.
     pub body_limit: usize,
+    /// Requests a second to a plugin's webhooks together, and to each; 0 for any number.
+    pub webhook_rates: (u32, u32),
 }
 
 /// All routes of the server.
@@ -48,6 +51,7 @@ pub fn router(state: ServerState) -> Router {
     let webhooks = Arc::new(webhooks::Webhooks {
         services: Arc::clone(&state.services),
         body_limit: state.body_limit,
+        rates: rates::Rates::new(state.webhook_rates.0, state.webhook_rates.1),
     });
     // Their senders have credentials of their own, which are for the plugins.
     let webhooks = Router::new().route(webhooks::ROUTE, any(webhooks::answer)).with_state(webhooks);

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::body::{Rejection, receive};
 use super::drain::drain;
+use super::rates::Rates;
 use super::request_id::RequestId;
 use super::{reply, request_info};
 use crate::ctx::CallContext;
@@ -40,6 +41,7 @@ const WEBHOOK: &str = "webhook";
 pub(super) struct Webhooks {
     pub services: Arc<Services>,
     pub body_limit: usize,
+    pub rates: Rates,
 }
 
 /// Handles any method below `/api/plugins/`.
@@ -70,7 +72,13 @@ pub(super) async fn answer(State(server): State<Arc<Webhooks>>, request: Request
     if generation.is_overloaded() {
         drain(body);
         let message = "The plugin has too much to do.";
-        return retry_later(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message, "1");
+        return retry_later(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message, 1);
+    }
+    if let Err(wait) = server.rates.check(plugin_id, &webhook.path) {
+        drain(body);
+        let message = "There are too many requests to this webhook.";
+        let seconds = wait.as_secs() + 1;
+        return retry_later(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message, seconds);
     }
     let bytes = match receive(body, server.body_limit).await {
         Ok(bytes) => bytes,
@@ -127,9 +135,9 @@ fn refused(rejection: &Rejection) -> Response {
     reply::error(rejection.status, rejection.code, &rejection.message)
 }
 
-fn retry_later(status: StatusCode, code: &str, message: &str, after: &'static str) -> Response {
+fn retry_later(status: StatusCode, code: &str, message: &str, seconds: u64) -> Response {
     let mut response = reply::error(status, code, message);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(after));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
@@ -284,7 +292,7 @@ impl Call<'_> {
             }
             Ok(Err(Known::InProgress)) => {
                 let message = "The message is being handled.";
-                Err(retry_later(StatusCode::CONFLICT, "in_progress", message, "5"))
+                Err(retry_later(StatusCode::CONFLICT, "in_progress", message, 5))
             }
             Err(error) => {
                 tracing::error!("cannot look up a webhook's message: {error}");

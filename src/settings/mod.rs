@@ -55,6 +55,10 @@ pub struct Flags {
     /// the file secret.key in the data dir, which is made at the first start]
     #[arg(long, value_name = "KEY")]
     pub secret_key: Option<String>,
+    /// The secret key before this one: what it has encrypted can still be read, and the configurations of
+    /// plugins are encrypted anew at the start
+    #[arg(long, value_name = "KEY")]
+    pub previous_secret_key: Option<String>,
     /// The form of log lines: text or json [default: text]
     #[arg(long, value_name = "FORM")]
     pub log: Option<String>,
@@ -97,6 +101,12 @@ pub struct Flags {
     /// The largest request body, in bytes [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     pub body_limit: Option<String>,
+    /// How many requests a second each webhook of a plugin takes; 0 for any number [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub webhook_rate: Option<String>,
+    /// How many requests a second a plugin's webhooks take together; 0 for any number [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub webhook_plugin_rate: Option<String>,
     /// The most memory that a plugin's VM may have, in MiB, whatever its manifest says [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub max_memory_mb: Option<String>,
@@ -123,6 +133,7 @@ impl Flags {
             "database-wait-ms" => self.database_wait_ms.as_ref(),
             "statement-timeout-ms" => self.statement_timeout_ms.as_ref(),
             "secret-key" => self.secret_key.as_ref(),
+            "previous-secret-key" => self.previous_secret_key.as_ref(),
             "log" => self.log.as_ref(),
             "log-level" => self.log_level.as_ref(),
             "hot-reload" => self.hot_reload.as_ref(),
@@ -136,6 +147,8 @@ impl Flags {
             "auth-jwt-role-claim" => self.auth_jwt_role_claim.as_ref(),
             "auth-jwt-administrator" => self.auth_jwt_administrator.as_ref(),
             "body-limit" => self.body_limit.as_ref(),
+            "webhook-rate" => self.webhook_rate.as_ref(),
+            "webhook-plugin-rate" => self.webhook_plugin_rate.as_ref(),
             "max-memory-mb" => self.max_memory_mb.as_ref(),
             "max-timeout-ms" => self.max_timeout_ms.as_ref(),
             "shutdown-grace-ms" => self.shutdown_grace_ms.as_ref(),
@@ -201,6 +214,8 @@ pub struct Settings {
     pub statement_timeout: Duration,
     /// At least [`MIN_SECRET_KEY`] characters. `None`: a file in the data dir.
     pub secret_key: Option<Secret>,
+    /// The key before it, while it is being changed.
+    pub previous_secret_key: Option<Secret>,
     pub log: LogFormat,
     /// A tracing filter.
     pub log_level: String,
@@ -215,6 +230,10 @@ pub struct Settings {
     pub jwt: JwtSettings,
     /// In bytes.
     pub body_limit: usize,
+    /// Requests a second to each webhook of a plugin; 0 for any number.
+    pub webhook_rate: u32,
+    /// Requests a second to a plugin's webhooks together; 0 for any number.
+    pub webhook_plugin_rate: u32,
     /// The upper bound of every manifest's `runtime.memoryMb`.
     pub max_memory_mb: u64,
     /// The upper bound of every manifest's `runtime.timeoutMs`.
@@ -241,6 +260,7 @@ impl Settings {
             database_wait: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
             secret_key: None,
+            previous_secret_key: None,
             log: LogFormat::Text,
             log_level: if mode == Mode::Shell { "warn" } else { "info" }.to_owned(),
             hot_reload: mode == Mode::Dev,
@@ -249,6 +269,8 @@ impl Settings {
             token_lifetime: Duration::from_secs(720 * 60 * 60),
             jwt: JwtSettings::default(),
             body_limit: 1024 * 1024,
+            webhook_rate: 0,
+            webhook_plugin_rate: 0,
             max_memory_mb: 1_024,
             max_timeout_ms: 150_000,
             shutdown_grace: Duration::from_secs(10),

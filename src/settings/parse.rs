@@ -36,6 +36,9 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
         "database-wait-ms" => settings.database_wait = millis(key, found, 1..=600_000)?,
         "statement-timeout-ms" => settings.statement_timeout = millis(key, found, 1..=3_600_000)?,
         "secret-key" => settings.secret_key = Some(secret_key(key, found)?),
+        "previous-secret-key" => {
+            settings.previous_secret_key = Some(secret_key(key, found)?);
+        }
         "log" => {
             settings.log = match text {
                 "text" => LogFormat::Text,
@@ -69,6 +72,10 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
         "auth-jwt-administrator" => settings.jwt.administrator = Some(text.to_owned()),
         // A body is held in memory, so the largest is far below what the type could hold.
         "body-limit" => settings.body_limit = number(key, found, 1_024..=1 << 30)? as usize,
+        "webhook-rate" => settings.webhook_rate = number(key, found, 0..=1_000_000)? as u32,
+        "webhook-plugin-rate" => {
+            settings.webhook_plugin_rate = number(key, found, 0..=1_000_000)? as u32;
+        }
         "max-memory-mb" => settings.max_memory_mb = number(key, found, 1..=MAX_MEMORY_MB)?,
         "max-timeout-ms" => settings.max_timeout_ms = number(key, found, 1..=MAX_TIMEOUT_MS)?,
         "shutdown-grace-ms" => {

@@ -19,14 +19,23 @@ pub fn random_secret() -> String {
     URL_SAFE_NO_PAD.encode(XChaCha20Poly1305::generate_key(&mut OsRng))
 }
 
-/// The host's key, ready to be used.
+/// The host's key, ready to be used, and the one before it, if the host is changing it.
 #[derive(Clone)]
-pub struct Cipher(XChaCha20Poly1305);
+pub struct Cipher {
+    current: XChaCha20Poly1305,
+    previous: Option<XChaCha20Poly1305>,
+}
 
 impl Cipher {
     /// The cipher of a secret text with enough randomness in it: its SHA-256 is the key.
     pub fn new(secret: &str) -> Self {
-        Cipher(XChaCha20Poly1305::new(&Sha256::digest(secret.as_bytes())))
+        Cipher { current: with_key(secret), previous: None }
+    }
+
+    /// Opens what was sealed with another secret text, too.
+    pub fn after(mut self, previous: &str) -> Self {
+        self.previous = Some(with_key(previous));
+        self
     }
 
     /// A cipher of a key that nobody knows, for what lives no longer than the process.
@@ -39,7 +48,7 @@ impl Cipher {
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let payload = Payload { msg: text.as_bytes(), aad: owner.as_bytes() };
         // It fails for texts of more than 256 GB alone, which no value is.
-        let sealed = self.0.encrypt(&nonce, payload).unwrap_or_default();
+        let sealed = self.current.encrypt(&nonce, payload).unwrap_or_default();
         let bytes: Vec<u8> = nonce.iter().chain(&sealed).copied().collect();
         format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -49,10 +58,15 @@ impl Cipher {
     pub fn open(&self, owner: &str, sealed: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed.strip_prefix(VERSION)?).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
-        let payload = Payload { msg: sealed, aad: owner.as_bytes() };
-        let text = self.0.decrypt(&XNonce::from(*nonce), payload).ok()?;
+        let payload = || Payload { msg: sealed, aad: owner.as_bytes() };
+        let open = |key: &XChaCha20Poly1305| key.decrypt(&XNonce::from(*nonce), payload()).ok();
+        let text = open(&self.current).or_else(|| open(self.previous.as_ref()?))?;
         String::from_utf8(text).ok()
     }
+}
+
+fn with_key(secret: &str) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&Sha256::digest(secret.as_bytes()))
 }
 
 impl std::fmt::Debug for Cipher {
@@ -77,6 +91,10 @@ mod tests {
             assert_eq!(Cipher::random().open("polls", &sealed), None);
         }
         let sealed = cipher.seal("polls", "text");
+        let next = Cipher::new("another secret of many characters")
+            .after("a secret of thirty-two characters");
+        assert_eq!(next.open("polls", &sealed).as_deref(), Some("text"));
+        assert_eq!(cipher.open("polls", &next.seal("polls", "text")), None);
         for i in VERSION.len()..sealed.len() {
             let mut changed = sealed.clone().into_bytes();
             changed[i] = if changed[i] == b'A' { b'B' } else { b'A' };

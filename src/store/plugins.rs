@@ -36,8 +36,10 @@ pub struct PluginRecord {
     pub backup: bool,
     /// The granted permissions, in the shape of the manifest's `permissions`.
     pub granted_permissions: Option<Value>,
-    /// The plugin's configuration, secrets included.
+    /// The plugin's configuration, secrets included. In the database it is sealed.
     pub config: Option<Value>,
+    /// Whether there is a configuration that this host's key does not open.
+    pub is_config_locked: bool,
     /// The version whose tables are in the database.
     pub installed_version: Option<String>,
     /// What the plugin has in the database; see `extension::database`, which alone reads it.
@@ -141,7 +143,7 @@ pub async fn list(session: &Session, filter: &PluginFilter) -> Result<Vec<Plugin
         .order_by("plugin_id", Order::Asc)
         .to_owned();
     let rows = session.fetch(Statement::read(session.dialect(), &query)).await?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(|row| read(session, row)).collect()
 }
 
 /// Changes the record with this id and gives it as it is then; `None` if there is none.
@@ -175,7 +177,8 @@ pub async fn update(
         query.value("granted_permissions", permissions.map(|p| json(&p)).transpose()?);
     }
     if let Some(config) = changes.config {
-        query.value("config", config.map(|c| json(&c)).transpose()?);
+        let config = config.map(|config| json(&config)).transpose()?;
+        query.value("config", config.map(|text| session.cipher().seal(&owner(id), &text)));
     }
     if let Some(set) = changes.table_set {
         query.value("table_set", set.map(|s| json(&s)).transpose()?);
@@ -199,26 +202,59 @@ fn select() -> sea_query::SelectStatement {
 }
 
 async fn one(session: &Session, statement: Statement) -> Result<Option<PluginRecord>, DbError> {
-    session.fetch(statement).await?.into_iter().next().map(read).transpose()
+    session.fetch(statement).await?.into_iter().next().map(|row| read(session, row)).transpose()
 }
 
-fn read(row: Vec<Cell>) -> Result<PluginRecord, DbError> {
+/// Seals configurations with the host's key that are sealed with the one before it. Gives their number.
+pub async fn reseal(session: &Session) -> Result<usize, DbError> {
+    let sealed = list(session, &PluginFilter::default()).await?;
+    let sealed = sealed.into_iter().filter_map(|record| Some((record.id, record.config?)));
+    let mut count = 0;
+    for (id, config) in sealed {
+        let changes = PluginChanges { config: Some(Some(config)), ..Default::default() };
+        update(session, &id, changes).await?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// For whom a configuration is sealed: a record keeps its id when it gets another plugin's.
+fn owner(id: &str) -> String {
+    format!("config of {id}")
+}
+
+fn read(session: &Session, row: Vec<Cell>) -> Result<PluginRecord, DbError> {
     let mut cells = row.into_iter().zip(COLUMNS);
     let mut next = || cells.next().unwrap_or((Cell::Null, "a column"));
-    Ok(PluginRecord {
-        id: required(next())?,
+    let id = required(next())?;
+    let mut record = PluginRecord {
         plugin_id: required(next())?,
         is_activated: flag(next()),
         is_installed: flag(next()),
         backup: flag(next()),
         granted_permissions: parsed(next())?,
-        config: parsed(next())?,
-        installed_version: text(next())?,
-        table_set: parsed(next())?,
-        last_errors: parsed(next())?.unwrap_or_default(),
-        created_at: required(next())?,
-        updated_at: text(next())?,
-    })
+        config: None,
+        is_config_locked: false,
+        installed_version: None,
+        table_set: None,
+        last_errors: Vec::new(),
+        created_at: String::new(),
+        updated_at: None,
+        id,
+    };
+    if let Some(sealed) = text(next())? {
+        record.config = match session.cipher().open(&owner(&record.id), &sealed) {
+            Some(text) => Some(serde_json::from_str(&text).map_err(|_| unreadable("config"))?),
+            None => None,
+        };
+        record.is_config_locked = record.config.is_none();
+    }
+    record.installed_version = text(next())?;
+    record.table_set = parsed(next())?;
+    record.last_errors = parsed(next())?.unwrap_or_default();
+    record.created_at = required(next())?;
+    record.updated_at = text(next())?;
+    Ok(record)
 }
 
 /// A boolean, which is a number on SQLite.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
-use super::{Store, StoreOptions};
+use super::{Cipher, Store, StoreOptions};
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,9 @@ impl TestDatabase {
 
     /// Opens it; it may be opened several times.
     pub async fn open(&self) -> Arc<Store> {
-        self.open_with(StoreOptions::default()).await
+        // Always with the same key, so that what one has written the next can read.
+        let cipher = Cipher::new("the secret of this test database");
+        self.open_with(StoreOptions { cipher, ..StoreOptions::default() }).await
     }
 
     pub async fn open_with(&self, options: StoreOptions) -> Arc<Store> {

@@ -225,3 +225,76 @@ async fn a_schema_that_is_none_is_a_problem_of_the_manifest() {
     assert!(problem.line.is_some());
     host.stop().await;
 }
+
+/// Every file of the data dir that holds this text.
+fn files_with(host: &TestHost, text: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(host.dir.path().join("data")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let holds = |path: &std::path::PathBuf| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    paths.filter(holds).collect()
+}
+
+#[tokio::test]
+async fn it_is_nowhere_in_plain() {
+    let init =
+        getting("ctx.logger:info('config', ctx.config) error('at ' .. tostring(ctx.config))");
+    let host = started(&init, SCHEMA).await;
+    let config = json!({ "apiKey": "hunter2-and-more", "greeting": "plain" });
+    let set = host.data(ADMIN, SET, input(config.clone())).await;
+    assert!(!set.to_string().contains("hunter2"), "{set}");
+    let wrong = json!({ "apiKey": "hunter2-and-more", "greeting": "much too long" });
+    let refused = host.error(Some(ADMIN), SET, input(wrong)).await;
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    let failed = host.error(Some(ADA), "{ conf_get }", json!({})).await;
+    assert!(!failed.to_string().contains("hunter2"), "{failed}");
+    assert!(!seen(&host).await.to_string().contains("hunter2"));
+    assert!(
+        !host
+            .data(ADMIN, "{ getPlugins { errors { message } config } }", json!({}))
+            .await
+            .to_string()
+            .contains("hunter2")
+    );
+    // Neither in the database, nor in its log, nor in what has moved from one to the other.
+    for text in ["hunter2", "\"greeting\""] {
+        assert_eq!(files_with(&host, text), Vec::<std::path::PathBuf>::new());
+    }
+    let dir = host.stop().await;
+    let host = TestHost::start_in(dir, |_| ()).await;
+    assert_eq!(files_with(&host, "hunter2"), Vec::<std::path::PathBuf>::new());
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_key_can_be_changed_and_is_needed() {
+    let key = |text: &str| Some(moondock::settings::Secret::new(text.repeat(8)));
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let host = TestHost::start_in(dir, |settings| settings.secret_key = key("first")).await;
+    let manifest = manifest_of(SCHEMA);
+    let init = getting("return ctx.config.apiKey");
+    host.plugin("conf", &[("manifest.json", &manifest), ("init.lua", &init)]).await;
+    host.data(ADMIN, SET, input(json!({ "apiKey": "hunter2" }))).await;
+    // Another key opens nothing, says so, and loses nothing.
+    let dir = host.stop().await;
+    let host = TestHost::start_in(dir, |settings| settings.secret_key = key("second")).await;
+    let plugin = seen(&host).await;
+    assert_eq!(plugin["status"], "ERROR");
+    let message = plugin["errorMessage"].as_str().unwrap();
+    assert!(message.contains("encrypted with another key"), "{message}");
+    let dir = host.stop().await;
+    // With the one before it, everything is sealed anew…
+    let host = TestHost::start_in(dir, |settings| {
+        settings.secret_key = key("second");
+        settings.previous_secret_key = key("first");
+    })
+    .await;
+    assert_eq!(read_by_plugin(&host).await, "hunter2");
+    let dir = host.stop().await;
+    // …so that it is needed once.
+    let host = TestHost::start_in(dir, |settings| settings.secret_key = key("second")).await;
+    assert_eq!(read_by_plugin(&host).await, "hunter2");
+    host.stop().await;
+}

@@ -102,6 +102,7 @@ async fn server() -> Server {
         authenticator: Arc::new(TokenAuthenticator::new(Some(&Secret::new(TOKEN)))),
         ready: ready.clone(),
         body_limit: BODY_LIMIT,
+        webhook_rates: (0, 0),
     });
     Server { services, ready, router }
 }

@@ -157,3 +157,27 @@ async fn a_flood_is_refused_and_passes() {
     assert_eq!(super::read(quick).await, (200, json!({})));
     host.stop().await;
 }
+
+#[tokio::test]
+async fn rates_are_kept() {
+    let host = TestHost::start_with(|settings| {
+        settings.webhook_rate = 5;
+        settings.webhook_plugin_rate = 8;
+    })
+    .await;
+    hooks(&host, WEBHOOKS, CONFIG, CODE).await;
+    let mut refused = 0;
+    for n in 0..20 {
+        let path = if n % 2 == 0 { "/open" } else { "/items/7" };
+        let response = ask(&host, "POST", path, &[], "").await;
+        if response.status() == 429 {
+            assert_eq!(response.headers()["retry-after"], "1");
+            assert_eq!(super::read(response).await.1["error"], "too_many_requests");
+            refused += 1;
+        }
+    }
+    // A second may have passed on a slow machine.
+    assert!((1..=12).contains(&refused), "{refused}");
+    assert_eq!(count(&host).await, 20 - refused);
+    host.stop().await;
+}
