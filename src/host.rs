@@ -23,6 +23,7 @@ use crate::extension::graphql::{
     Declarations, Graphql, Mode, Request, Response, Schema, SchemaOptions,
 };
 use crate::extension::{self};
+use crate::http::outbound::Outbound;
 use crate::plugin::admin::{self, ManagerCell};
 use crate::plugin::manager::{Manager, ManagerOptions, Report};
 use crate::plugin::watcher;
@@ -166,6 +167,7 @@ impl HostBuilder {
             world: ArcSwap::from_pointee(world),
             events: EventBus::default(),
             pubsub: Pubsub::default(),
+            outbound: Outbound::default(),
             failures: Arc::default(),
         });
         services_cell.set(&services);

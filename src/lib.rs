@@ -16,6 +16,7 @@ pub mod logging;
 pub mod lua;
 pub mod nearest;
 pub mod parts;
+pub mod permission;
 pub mod plugin;
 pub mod report;
 pub mod request;

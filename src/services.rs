@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::events::EventBus;
 use crate::events::pubsub::Pubsub;
 use crate::extension::ExtensionPoint;
+use crate::http::outbound::Outbound;
 use crate::plugin::failures::Failures;
 use crate::plugin::world::World;
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub struct Services {
     pub world: ArcSwap<World>,
     pub events: EventBus,
     pub pubsub: Pubsub,
+    /// What sends the requests of plugins.
+    pub outbound: Outbound,
     /// What went wrong last in calls of plugins.
     pub failures: Arc<Failures>,
 }

@@ -71,6 +71,17 @@ impl Value {
         }
     }
 
+    /// A string, number or boolean as text, as forms and headers have it.
+    pub fn to_text(&self) -> Option<String> {
+        match self {
+            Value::String(text) => Some(text.clone()),
+            Value::Int(number) => Some(number.to_string()),
+            Value::Float(number) => Some(number.to_string()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Null | Value::Bytes(_) | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
     /// Whether this is [`Value::Null`].
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -4,12 +4,11 @@ use mlua::{Function, Lua, LuaString, UserDataFields, UserDataRef, UserDataRegist
 
 use super::db::failure;
 use super::{CallContext, Ctx};
-use crate::error::Error;
 use crate::events::{Event, Held, MAX_DEPTH, addressed};
-use crate::extension::hooks::{HookTable, matches};
+use crate::extension::hooks::HookTable;
 use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, bridge, sandbox};
-use crate::plugin::generation::Generation;
+use crate::permission;
 use crate::store::deliveries;
 use crate::value::{Map, Value as HostValue};
 
@@ -90,7 +89,8 @@ pub(super) fn check_event(call: &CallContext, what: &str, name: &str) -> mlua::R
             call.generation.plugin_id()
         )));
     }
-    check_namespace(name, &call.generation)?;
+    permission::event(&call.generation, name)
+        .map_err(|error| Failure::new(error).into_lua_error())?;
     if call.depth >= MAX_DEPTH {
         return Err(Failure::misuse(format!(
             "{what}: \"{name}\" was raised by a hook that {MAX_DEPTH} hooks in a row have led to; \
@@ -121,27 +121,4 @@ fn key(options: &Value) -> mlua::Result<Option<String>> {
         }
     }
     Ok(key)
-}
-
-/// A plugin raises its own events, and those of others that it was granted. The events of the
-/// host's own life cannot be forged.
-fn check_namespace(name: &str, generation: &Generation) -> mlua::Result<()> {
-    let plugin_id = generation.plugin_id();
-    if name.strip_prefix(plugin_id).is_some_and(|rest| rest.starts_with(':')) {
-        return Ok(());
-    }
-    let reserved = ["plugin:", "plugins:"].iter().any(|space| name.starts_with(space));
-    let granted = generation.granted().events.iter().any(|pattern| matches(pattern, name));
-    if granted && !reserved {
-        return Ok(());
-    }
-    let message = if reserved {
-        format!("the event \"{name}\" is the host's own")
-    } else {
-        format!(
-            "the plugin may not raise \"{name}\": it is not one of its own events \
-             (\"{plugin_id}:…\"), and permissions.events with \"{name}\" is not granted"
-        )
-    };
-    Err(Failure::new(Error::new("forbidden", message)).into_lua_error())
 }

@@ -7,8 +7,10 @@ mod config;
 mod db;
 mod delivery;
 mod emit;
+mod env;
 mod fail;
 mod hooks;
+mod http;
 mod jobs;
 mod logger;
 mod plugin;
@@ -44,8 +46,10 @@ const CAPABILITIES: &[Capability] = &[
     Capability { names: &["db"], register: db::register },
     Capability { names: &["delivery"], register: delivery::register },
     Capability { names: &["emit"], register: emit::register },
+    Capability { names: &["env"], register: env::register },
     Capability { names: &["fail", "invalid"], register: fail::register },
     Capability { names: &["hooks"], register: hooks::register },
+    Capability { names: &["http"], register: http::register },
     Capability { names: &["jobs"], register: jobs::register },
     Capability { names: &["logger"], register: logger::register },
     Capability { names: &["plugin"], register: plugin::register },
@@ -62,6 +66,7 @@ pub const TYPE_STUBS: &[&str] = &[
     include_str!("db.d.luau"),
     include_str!("delivery.d.luau"),
     include_str!("hooks.d.luau"),
+    include_str!("http.d.luau"),
     include_str!("jobs.d.luau"),
     include_str!("logger.d.luau"),
     include_str!("plugin.d.luau"),

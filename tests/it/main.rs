@@ -22,6 +22,7 @@ mod killed;
 mod lifecycle;
 mod migrations;
 mod neighbors;
+mod outbound;
 mod process;
 mod raw_role;
 mod reload;

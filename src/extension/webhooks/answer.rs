@@ -137,13 +137,9 @@ fn add_headers(headers: &mut HeaderMap, given: &LuaValue) -> Result<(), String> 
 }
 
 fn header_value(name: &str, value: &Value) -> Result<HeaderValue, String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Bool(truth) => truth.to_string(),
-        other => return Err(format!("the header \"{name}\" is a {}", other.type_name())),
-    };
+    let text = value
+        .to_text()
+        .ok_or_else(|| format!("the header \"{name}\" is a {}", value.type_name()))?;
     if text.len() > MAX_HEADER {
         return Err(format!("the header \"{name}\" has more than {MAX_HEADER} bytes"));
     }

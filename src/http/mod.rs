@@ -1,4 +1,8 @@
-//! The HTTP client of the host's own requests to elsewhere.
+//! HTTP to elsewhere: the host's own requests, and those of plugins.
+
+pub mod address;
+pub mod multipart;
+pub mod outbound;
 
 use std::sync::Once;
 
