@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, NewUser};
+use crate::audit;
 use crate::cli::Backend;
 use crate::control::{
     self, ControlHandler, ControlReply, ControlRequest, Operation, PluginFailure, PluginInfo,
@@ -124,7 +125,8 @@ impl Control {
 #[async_trait]
 impl ControlHandler for Control {
     async fn handle(&self, operation: Operation, request: ControlRequest) -> ControlReply {
-        match self.carry_out(operation, request).await {
+        let carried_out = self.carry_out(operation, request);
+        match audit::acting("command line".into(), carried_out).await {
             Ok(reply) => reply,
             Err(error) => error.into(),
         }
@@ -164,6 +166,7 @@ impl Control {
                 })?
             }
             Operation::Install => manager.install(id, request.grant).await?,
+            Operation::Grant => manager.grant_more(id, request.permissions.clone()).await?,
             Operation::Activate => manager.activate(id).await?,
             Operation::Deactivate => manager.deactivate(id, request.force).await?,
             Operation::Uninstall => manager.uninstall(id, request.force).await?,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::jwt::Jwt;
 use crate::accounts::{self, AccountAuthenticator, AccountOptions, Accounts, Setup};
+use crate::audit::{self, AuditLog};
 use crate::data_dir;
 use crate::error::{Error, Result};
 use crate::events::dispatcher::Dispatcher;
@@ -147,6 +148,7 @@ impl HostBuilder {
         let mut host = vec![
             admin::declarations(cell.clone()),
             events::admin::declarations(&services_cell),
+            audit::admin::declarations(&services_cell),
             accounts::declarations(&accounts),
         ];
         host.extend(self.declarations);
@@ -167,11 +169,13 @@ impl HostBuilder {
             world: ArcSwap::from_pointee(world),
             events: EventBus::default(),
             pubsub: Pubsub::default(),
+            audit: AuditLog::default(),
             outbound: Outbound::default(),
             failures: Arc::default(),
         });
         services_cell.set(&services);
         services.events.connect(&services);
+        services.audit.connect(&services);
         let manager_options = ManagerOptions {
             plugins_dir: settings.plugins.clone(),
             backups: settings.data_dir.join(BACKUPS),
@@ -366,6 +370,7 @@ impl Host {
         if let Err(error) = self.manager.stop_plugins().await {
             tracing::error!("stopping the plugins: {error}");
         }
+        self.services.audit.written(Duration::from_secs(1)).await;
         self.services.events.written(Duration::from_secs(1)).await;
         // Breaks the ring of World, generations and services.
         self.services.world.store(Arc::new(World::default()));

@@ -2,6 +2,7 @@
 //! of a running server.
 
 pub mod accounts;
+pub mod audit;
 pub mod backend;
 pub mod cli;
 pub mod control;

@@ -77,6 +77,7 @@ pub fn env(generation: &Generation, name: &str) -> bool {
 
 fn denied(generation: &Generation, what: &str, kind: &str, entry: &str) -> Error {
     let plugin_id = generation.plugin_id();
+    generation.services.audit.denied(plugin_id, kind, entry);
     Error::new(
         CODE,
         format!(

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 
+use crate::audit::AuditLog;
 use crate::error::{Error, Result};
 use crate::events::EventBus;
 use crate::events::pubsub::Pubsub;
@@ -31,6 +32,8 @@ pub struct Services {
     pub world: ArcSwap<World>,
     pub events: EventBus,
     pub pubsub: Pubsub,
+    /// Who has done what.
+    pub audit: AuditLog,
     /// What sends the requests of plugins.
     pub outbound: Outbound,
     /// What went wrong last in calls of plugins.

@@ -52,6 +52,25 @@ enum Action {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Grants a plugin what its manifest asks for, or what is said here besides what it has
+    Grant {
+        /// The plugin's id, which is its folder's name
+        id: String,
+        /// An origin that it may send requests to, such as https://api.example.com
+        #[arg(long, value_name = "ORIGIN")]
+        http: Vec<String>,
+        /// An environment variable that it may read
+        #[arg(long, value_name = "NAME")]
+        env: Vec<String>,
+        /// An event that it may raise; a * at the end stands for any rest
+        #[arg(long, value_name = "EVENT")]
+        events: Vec<String>,
+        /// SQL on its own tables
+        #[arg(long)]
+        sql: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// Activates an installed plugin
     Activate(Named),
     /// Deactivates a plugin
@@ -128,6 +147,12 @@ impl Action {
             Action::Install { id, grant, flags } => {
                 let mut plan = about(Operation::Install, id, flags);
                 plan.request.grant = grant;
+                plan
+            }
+            Action::Grant { id, http, env, events, sql, flags } => {
+                let permissions = Permissions { http, env, events, sql };
+                let mut plan = about(Operation::Grant, id, flags);
+                plan.request.permissions = Some(permissions).filter(|given| !given.is_empty());
                 plan
             }
             Action::Activate(named) => about(Operation::Activate, named.id, named.flags),
@@ -213,14 +238,34 @@ fn describe(operation: Operation, reply: &ControlReply) -> String {
                 Operation::Deactivate => "deactivated",
                 Operation::Uninstall => "uninstalled",
                 Operation::Restore => "restored",
-                Operation::List | Operation::Info | Operation::Plan | Operation::CreateUser => {
-                    "found"
-                }
+                Operation::List
+                | Operation::Info
+                | Operation::Plan
+                | Operation::Grant
+                | Operation::CreateUser => "found",
             };
+            if operation == Operation::Grant {
+                return granted(plugin);
+            }
             let note = reply.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
             format!("{} {done}{note}\n", plugin.plugin_id)
         }
         _ => String::new(),
+    }
+}
+
+/// What a plugin may do now.
+fn granted(plugin: &PluginInfo) -> String {
+    let id = &plugin.plugin_id;
+    let text = |permissions: Vec<String>| permissions.join(", ");
+    let all = plugin.granted_permissions.missing_from(&Permissions::default());
+    let missing = plugin.permissions.missing_from(&plugin.granted_permissions);
+    match (all.is_empty(), missing.is_empty()) {
+        (true, true) => format!("{id} asks for nothing, and is granted nothing\n"),
+        (_, true) => format!("{id} is granted: {}\n", text(all)),
+        (_, false) => {
+            format!("{id} is granted: {}\nnot granted: {}\n", text(all), text(missing))
+        }
     }
 }
 

@@ -35,11 +35,12 @@ pub enum Operation {
     Uninstall,
     Plan,
     Restore,
+    Grant,
     CreateUser,
 }
 
 impl Operation {
-    const ALL: [Operation; 9] = [
+    const ALL: [Operation; 10] = [
         Operation::List,
         Operation::Info,
         Operation::Install,
@@ -48,6 +49,7 @@ impl Operation {
         Operation::Uninstall,
         Operation::Plan,
         Operation::Restore,
+        Operation::Grant,
         Operation::CreateUser,
     ];
 
@@ -67,6 +69,7 @@ impl Operation {
             Operation::Uninstall => "uninstall",
             Operation::Plan => "plan",
             Operation::Restore => "restore",
+            Operation::Grant => "grant",
             Operation::CreateUser => "create-user",
         }
     }
@@ -103,6 +106,9 @@ pub struct ControlRequest {
     /// The backup to restore; `None` for the newest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// What to grant besides what is granted already; `None` for all that the manifest asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
     /// The account to create.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<ControlUser>,

@@ -107,11 +107,11 @@ pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
     Arc::new(Declarations { owner: HOST.into(), types, fields: vec![list, retry, discard] })
 }
 
-fn ty(text: &str) -> TypeRef {
+pub(crate) fn ty(text: &str) -> TypeRef {
     TypeRef::parse(text).expect("the types in this file are written right; every host uses them")
 }
 
-fn described(name: &str, of: &str, description: &str) -> FieldDef {
+pub(crate) fn described(name: &str, of: &str, description: &str) -> FieldDef {
     let mut field = FieldDef::new(name, ty(of));
     field.description = Some(description.to_owned());
     field
@@ -157,7 +157,7 @@ fn list(services: Arc<Services>, args: Map) -> BoxFuture<'static, Result<Value>>
     .boxed()
 }
 
-fn number(args: &Map, key: &str, default: i64, most: u64) -> Result<u64> {
+pub(crate) fn number(args: &Map, key: &str, default: i64, most: u64) -> Result<u64> {
     let number = match args.get(key) {
         Some(Value::Int(number)) => *number,
         _ => default,

@@ -79,6 +79,8 @@ impl Operations {
         if self.options.automatic && !manifest.permissions.missing_from(&permissions).is_empty() {
             let note = manifest.permissions.missing_from(&permissions).join(", ");
             tracing::info!(plugin = %plugin_id, "granted by itself, as this is dev: {note}");
+            let details = serde_json::to_value(&manifest.permissions).unwrap_or_default();
+            self.services.audit.done("grant", plugin_id, &details);
             let changes = PluginChanges {
                 granted_permissions: Some(Some(asked(manifest))),
                 ..Default::default()

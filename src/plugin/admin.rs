@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use super::directory::{PluginView, error_value};
 use super::manager::Manager;
 use super::update::Update;
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::extension::graphql::{
     Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef,
@@ -180,14 +181,18 @@ fn root(
     handler: Handler,
 ) -> RootField {
     let cell = cell.clone();
-    let resolver = for_fn(move |_, mut args, _| {
+    let resolver = for_fn(move |_, mut args, cx| {
         let cell = cell.clone();
+        let actor: Arc<str> = match &cx.user {
+            Some(user) => format!("{} ({})", user.email_address, user.id).into(),
+            None => "nobody".into(),
+        };
         async move {
             let input = match args.shift_remove("input") {
                 Some(Value::Map(input)) => input,
                 _ => Map::new(),
             };
-            handler(cell.get()?, input).await
+            audit::acting(actor, handler(cell.get()?, input)).await
         }
         .boxed()
     });

@@ -6,7 +6,7 @@ use super::lifecycle::failed;
 use super::manifest::{ConfigIssue, Manifest};
 use super::operations::Operations;
 use crate::error::{Error, Phase, Problem, Result, code};
-use crate::store::plugins::{PluginChanges, PluginRecord};
+use crate::store::plugins::{PluginChanges, PluginRecord, RecordedError};
 use crate::value::{Map, Value};
 
 impl Operations {
@@ -26,6 +26,15 @@ impl Operations {
         if !issues.is_empty() {
             return Err(refused(&issues));
         }
+        // What is in them may be secret, which keys there are is not.
+        let keys = |config: Option<&Value>| match config {
+            Some(Value::Map(map)) => map.keys().cloned().collect::<Vec<_>>(),
+            _ => Vec::new(),
+        };
+        let changed = serde_json::json!({
+            "keys": keys(Some(&config)),
+            "before": keys(record.config.as_ref()),
+        });
         let setting =
             |config: Option<Value>| PluginChanges { config: Some(config), ..Default::default() };
         let view = self.change_record(&record, setting(Some(config))).await?;
@@ -38,22 +47,39 @@ impl Operations {
                 self.directory.change(plugin_id, |state| state.errors = before.errors);
                 return Err(error.about("config"));
             }
-        } else if record.is_activated
-            || (self.options.automatic && record.is_installed && !before.errors.is_empty())
-        {
-            // It would be active but for an error, which may have been the old configuration. If it
-            // was not, the error is shown on the plugin, and the configuration stays.
-            if let Err(error) = self.activate(plugin_id).await {
-                tracing::debug!(plugin = plugin_id, "still not active: {error}");
-            }
+            self.services.audit.done("configure", plugin_id, &changed);
         } else {
+            self.services.audit.done("configure", plugin_id, &changed);
+            return self.try_again(&record, &before.errors, view).await;
+        }
+        self.view(plugin_id).await
+    }
+
+    /// Activates a plugin that would be active but for an error, which may have been the lack of what was
+    /// given to it now. If it was not, the error is shown on the plugin, and what was given stays.
+    pub(super) async fn try_again(
+        &self,
+        record: &PluginRecord,
+        errors: &[RecordedError],
+        view: PluginView,
+    ) -> Result<PluginView> {
+        let is_wanted = record.is_activated
+            || (self.options.automatic && record.is_installed && !errors.is_empty());
+        if !is_wanted {
             return Ok(view);
+        }
+        let plugin_id = &record.plugin_id;
+        if let Err(error) = self.activate(plugin_id).await {
+            tracing::debug!(plugin = %plugin_id, "still not active: {error}");
         }
         self.view(plugin_id).await
     }
 
     /// The manifest that the next generation will have.
-    async fn manifest_in_folder(&self, plugin_id: &str) -> Result<Manifest, Vec<Problem>> {
+    pub(super) async fn manifest_in_folder(
+        &self,
+        plugin_id: &str,
+    ) -> Result<Manifest, Vec<Problem>> {
         let source = self.read(plugin_id).await?;
         let text = source.manifest().ok_or_else(|| {
             vec![Problem::new(Phase::Manifest, "the folder has no manifest.json")]

@@ -74,7 +74,10 @@ impl Operations {
             ..Default::default()
         };
         if grant {
-            changes.granted_permissions = Some(Some(asked(manifest)));
+            let permissions = asked(manifest);
+            let details = serde_json::to_value(&permissions).unwrap_or_default();
+            self.services.audit.done("grant", plugin_id, &details);
+            changes.granted_permissions = Some(Some(permissions));
         }
         plugins::update(session, &record.id, changes).await.map_err(database)?;
         let events = transaction.commit().await.map_err(install)?;

@@ -170,8 +170,8 @@ pub fn ungranted(manifest: &Manifest, granted: &Permissions) -> Result<(), Vec<P
     }
     let id = &manifest.plugin_id;
     let message = format!(
-        "these permissions are not granted: {}; grant them with the mutation grantPlugin, or \
-         uninstall and run: moondock plugin install {id} --grant",
+        "these permissions are not granted: {}; an administrator grants them with the mutation \
+         grantPlugin, or with: moondock plugin grant {id}",
         missing.join(", ")
     );
     Err(vec![Problem::new(Phase::Activate, message)])

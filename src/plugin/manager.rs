@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::directory::{Directory, PluginView};
+use super::manifest::Permissions;
 use super::operations::Operations;
 use super::update::Update;
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::services::Services;
 use crate::value::Value;
@@ -85,10 +87,12 @@ impl Manager {
         F: for<'a> FnOnce(&'a mut Operations) -> BoxFuture<'a, Result<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let actor = audit::actor();
         let job: Job = Box::new(move |operations| {
             async move {
+                let done = audit::acting(actor, operation(operations)).await;
                 // Whoever asked may have stopped waiting.
-                let _ = reply.send(operation(operations).await);
+                let _ = reply.send(done);
             }
             .boxed()
         });
@@ -246,6 +250,23 @@ impl Manager {
         let id = plugin_id.to_owned();
         self.run(move |operations| async move { operations.grant(&id, permissions).await }.boxed())
             .await
+    }
+
+    /// Grants a plugin something besides what it is granted already, or all that its manifest asks for. An
+    /// active plugin is loaded again with it, and one that was refused for the lack of it is activated.
+    ///
+    /// # Errors
+    /// When the plugin has no record, or its manifest cannot be read.
+    pub async fn grant_more(
+        &self,
+        plugin_id: &str,
+        permissions: Option<Permissions>,
+    ) -> Result<PluginView> {
+        let id = plugin_id.to_owned();
+        self.run(move |operations| {
+            async move { operations.grant_more(&id, permissions).await }.boxed()
+        })
+        .await
     }
 
     /// Replaces a plugin's configuration.

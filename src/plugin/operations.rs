@@ -175,6 +175,7 @@ impl Operations {
     ) {
         let version = generation.map(|g| g.manifest().version.to_string());
         tracing::info!(plugin = plugin_id, version, "{step}");
+        self.services.audit.done(step, plugin_id, &serde_json::json!({ "version": version }));
         self.emit(event, plugin_id, generation, None);
     }
 

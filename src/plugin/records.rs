@@ -1,6 +1,8 @@
 //! Operations on the records of plugins.
 
 use super::directory::PluginView;
+use super::directory::granted;
+use super::lifecycle::failed;
 use super::lifecycle::forbidden;
 use super::manifest::{Permissions, is_plugin_id};
 use super::operations::Operations;
@@ -58,7 +60,11 @@ impl Operations {
             ..Default::default()
         };
         let view = self.change_record(&record, granting(Some(Value::from(&permissions)))).await?;
-        let Some(active) = self.directory.state(plugin_id).active else { return Ok(view) };
+        let before = self.directory.state(plugin_id);
+        let Some(active) = before.active else {
+            self.services.audit.done("grant", plugin_id, &permissions);
+            return self.try_again(&record, &before.errors, view).await;
+        };
         let missing = active.manifest().permissions.missing_from(&view.granted());
         // What it may do is fixed when a generation is made.
         let replaced = if missing.is_empty() {
@@ -71,7 +77,28 @@ impl Operations {
             self.change_record(&record, granting(record.granted_permissions.clone())).await?;
             return Err(error);
         }
+        self.services.audit.done("grant", plugin_id, &permissions);
         self.view(plugin_id).await
+    }
+
+    /// Adds to what is granted; see [`Manager::grant_more`](super::manager::Manager::grant_more).
+    pub async fn grant_more(
+        &self,
+        plugin_id: &str,
+        permissions: Option<Permissions>,
+    ) -> Result<PluginView> {
+        let record = self.record(plugin_id).await.map_err(|error| error.about("pluginId"))?;
+        let more = match permissions {
+            Some(permissions) => permissions,
+            None => {
+                let manifest = self.manifest_in_folder(plugin_id).await;
+                manifest.map_err(|problems| failed(plugin_id, "granted", problems))?.permissions
+            }
+        };
+        let all = granted(&record).and(more);
+        let all =
+            serde_json::to_value(&all).map_err(|error| Error::unexpected(error.to_string()))?;
+        self.grant(plugin_id, all).await
     }
 }
 

@@ -10,6 +10,7 @@
 //! but the last transactions before it, back to the last checkpoint of the log, may be missing. On
 //! PostgreSQL it is what the server is set to.
 
+pub mod audit_log;
 mod cell;
 mod cipher;
 mod decimal;

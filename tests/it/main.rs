@@ -23,6 +23,7 @@ mod lifecycle;
 mod migrations;
 mod neighbors;
 mod outbound;
+mod permissions;
 mod process;
 mod raw_role;
 mod reload;

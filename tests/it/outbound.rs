@@ -65,7 +65,11 @@ async fn echo(
 
 async fn status(State(hits): Hits, Path(status): Path<u16>) -> Response {
     hits.fetch_add(1, Ordering::SeqCst);
-    (StatusCode::from_u16(status).unwrap(), [("x-multi", "a"), ("x-multi", "b")], "body")
+    (
+        StatusCode::from_u16(status).unwrap(),
+        axum::response::AppendHeaders([("x-multi", "a"), ("x-multi", "b")]),
+        "body",
+    )
         .into_response()
 }
 

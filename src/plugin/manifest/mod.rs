@@ -252,6 +252,24 @@ impl Permissions {
         *self == Permissions::default()
     }
 
+    /// All of this and all of the other.
+    pub fn and(mut self, other: Permissions) -> Permissions {
+        let lists = [
+            (&mut self.http, other.http),
+            (&mut self.env, other.env),
+            (&mut self.events, other.events),
+        ];
+        for (list, more) in lists {
+            for entry in more {
+                if !list.contains(&entry) {
+                    list.push(entry);
+                }
+            }
+        }
+        self.sql |= other.sql;
+        self
+    }
+
     /// What of this is not in `granted`, entry by entry, as `http https://api.example.com`.
     pub fn missing_from(&self, granted: &Permissions) -> Vec<String> {
         let lists = [

@@ -94,6 +94,7 @@ async fn server() -> Server {
         world: ArcSwap::from_pointee(world),
         events: EventBus::default(),
         pubsub: Default::default(),
+        audit: Default::default(),
         outbound: Default::default(),
         failures: Default::default(),
     });

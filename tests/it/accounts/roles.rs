@@ -9,6 +9,7 @@ use crate::support::TestHost;
 
 /// Every root field of a host without plugins, and the least that its caller has to be.
 const FIELDS: &[(&str, &str, Least)] = &[
+    ("query", "auditLog", Least::Administrator),
     ("query", "currentUser", Least::Anybody),
     ("query", "deliveries", Least::Administrator),
     ("query", "getPluginById", Least::Administrator),
