@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::jwt::Jwt;
 use crate::accounts::{self, AccountAuthenticator, AccountOptions, Accounts, Setup};
 use crate::audit::{self, AuditLog};
+use crate::ctx::cache::Caches;
 use crate::data_dir;
 use crate::error::{Error, Result};
 use crate::events::dispatcher::Dispatcher;
@@ -170,6 +171,7 @@ impl HostBuilder {
             events: EventBus::default(),
             pubsub: Pubsub::default(),
             audit: AuditLog::default(),
+            caches: Caches::default(),
             outbound: Outbound::default(),
             failures: Arc::default(),
         });

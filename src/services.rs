@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use arc_swap::ArcSwap;
 
 use crate::audit::AuditLog;
+use crate::ctx::cache::Caches;
 use crate::error::{Error, Result};
 use crate::events::EventBus;
 use crate::events::pubsub::Pubsub;
@@ -32,6 +33,8 @@ pub struct Services {
     pub world: ArcSwap<World>,
     pub events: EventBus,
     pub pubsub: Pubsub,
+    /// What plugins remember in memory.
+    pub caches: Caches,
     /// Who has done what.
     pub audit: AuditLog,
     /// What sends the requests of plugins.

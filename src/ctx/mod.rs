@@ -3,6 +3,7 @@
 //! Each capability is one file here, with its Luau type stub beside it, and one line in
 //! `CAPABILITIES`.
 
+pub mod cache;
 mod config;
 mod db;
 mod delivery;
@@ -12,6 +13,7 @@ mod fail;
 mod hooks;
 mod http;
 mod jobs;
+mod kv;
 mod logger;
 mod plugin;
 mod pubsub;
@@ -42,6 +44,7 @@ struct Capability {
 }
 
 const CAPABILITIES: &[Capability] = &[
+    Capability { names: &["cache"], register: cache::register },
     Capability { names: &["config"], register: config::register },
     Capability { names: &["db"], register: db::register },
     Capability { names: &["delivery"], register: delivery::register },
@@ -51,6 +54,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability { names: &["hooks"], register: hooks::register },
     Capability { names: &["http"], register: http::register },
     Capability { names: &["jobs"], register: jobs::register },
+    Capability { names: &["kv"], register: kv::register },
     Capability { names: &["logger"], register: logger::register },
     Capability { names: &["plugin"], register: plugin::register },
     Capability { names: &["pubsub"], register: pubsub::register },
@@ -68,6 +72,7 @@ pub const TYPE_STUBS: &[&str] = &[
     include_str!("hooks.d.luau"),
     include_str!("http.d.luau"),
     include_str!("jobs.d.luau"),
+    include_str!("kv.d.luau"),
     include_str!("logger.d.luau"),
     include_str!("plugin.d.luau"),
     include_str!("pubsub.d.luau"),

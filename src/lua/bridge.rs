@@ -122,6 +122,30 @@ pub fn map_to_lua(lua: &Lua, map: &Map) -> mlua::Result<Table> {
     Ok(table)
 }
 
+/// Where a VM keeps the metatable of tables that are lists even when they are empty.
+const ARRAY: &str = "moondock.array";
+
+/// The metatable that makes a table a list wherever it leaves the VM, also when it is empty.
+///
+/// # Errors
+/// Only when the VM has no memory for it.
+pub fn array_metatable(lua: &Lua) -> mlua::Result<Table> {
+    if let Some(known) = lua.named_registry_value::<Option<Table>>(ARRAY)? {
+        return Ok(known);
+    }
+    let table = lua.create_table()?;
+    table.set_readonly(true);
+    lua.set_named_registry_value(ARRAY, &table)?;
+    Ok(table)
+}
+
+fn is_array(table: &Table) -> bool {
+    let Some(metatable) = table.metatable() else { return false };
+    let lua = table.weak_lua().try_upgrade();
+    lua.and_then(|lua| lua.named_registry_value::<Option<Table>>(ARRAY).ok().flatten())
+        .is_some_and(|array| array.to_pointer() == metatable.to_pointer())
+}
+
 /// Copies a Lua value out of the VM.
 ///
 /// # Errors
@@ -211,7 +235,10 @@ impl Conversion {
             return Err(failure);
         }
         walked.map_err(|error| BridgeError::new(error.to_string()))?;
-        parts.finish()
+        match parts.finish()? {
+            Value::Map(map) if map.is_empty() && is_array(table) => Ok(Value::List(Vec::new())),
+            value => Ok(value),
+        }
     }
 
     fn entry(

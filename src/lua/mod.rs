@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod error;
 pub mod gate;
 pub mod modules;
+pub mod natives;
 pub mod require;
 pub mod sandbox;
 pub mod vm;

@@ -6,6 +6,7 @@ use mlua::{Function, Lua};
 
 use super::error::ScriptError;
 use super::modules::Modules;
+use super::natives;
 
 /// Turns what a script wrote into the key of a module.
 ///
@@ -106,11 +107,17 @@ pub fn on_stack(lua: &Lua, function: Function) -> mlua::Result<bool> {
 /// The main function of the module under `key`.
 pub fn load(lua: &Lua, modules: &Modules, key: &str) -> mlua::Result<Function> {
     match modules.get(key) {
-        Some(Ok(bytecode)) => lua
-            .load(&**bytecode)
-            .set_name(format!("={key}"))
-            .set_mode(mlua::chunk::ChunkMode::Binary)
-            .into_function(),
+        Some(Ok(bytecode)) => {
+            let function = lua
+                .load(&**bytecode)
+                .set_name(format!("={key}"))
+                .set_mode(mlua::chunk::ChunkMode::Binary)
+                .into_function()?;
+            match natives::of(lua, key)? {
+                Some(native) => function.bind(native),
+                None => Ok(function),
+            }
+        }
         Some(Err(error)) => Err(mlua::Error::external(SyntaxFailure(error.clone()))),
         None => Err(mlua::Error::runtime(format!("there is no file {key}"))),
     }

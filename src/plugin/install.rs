@@ -11,6 +11,7 @@ use super::operations::{Operations, Purpose, asked};
 use super::records::require_id;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::events::Held;
+use crate::store::kv;
 use crate::store::plugins::{self, PluginChanges, PluginRecord};
 use crate::value::Value;
 
@@ -151,6 +152,8 @@ impl Operations {
         for point in self.services.points.iter().rev() {
             point.uninstall(plugin_id, transaction.session()).await.map_err(uninstall)?;
         }
+        kv::forget(transaction.session(), plugin_id).await.map_err(database)?;
+        self.services.caches.forget(plugin_id);
         let changes = PluginChanges {
             is_installed: Some(false),
             is_activated: Some(false),

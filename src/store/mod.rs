@@ -19,6 +19,7 @@ mod dialect;
 mod error;
 #[cfg(test)]
 mod fence_tests;
+pub mod kv;
 pub mod plugins;
 mod pool;
 mod postgres;

@@ -140,3 +140,27 @@ async fn host_errors_have_fields() {
     assert_eq!(value.get("code"), Some(&"unexpected".into()), "{value:?}");
     assert_eq!(value.get("ok"), Some(&false.into()));
 }
+
+/// The tests of the standard library are in Luau, beside it.
+#[tokio::test]
+async fn the_standard_library_passes_its_own_tests() {
+    const TESTS: &str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua-stdlib/tests/modules.luau"));
+    let modules = Arc::new(Modules::compile([("tests.luau", TESTS)]));
+    let vm = Vm::new(VmOptions { memory: 64 << 20 }, modules, |_| ()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let ran = vm.run(deadline, async {
+        let tests: mlua::Table = vm.import().call_async("tests.luau").await?;
+        let mut ran = Vec::new();
+        for pair in tests.pairs::<String, mlua::Function>() {
+            let (name, test) = pair?;
+            let result = test.call_async::<()>(()).await;
+            ran.push((name, result.err().map(|error| error.to_string())));
+        }
+        Ok(ran)
+    });
+    let ran = ran.await.unwrap();
+    let failed: Vec<_> = ran.iter().filter(|(_, problem)| problem.is_some()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(ran.len(), TESTS.matches("\nfunction M.").count());
+}

@@ -95,6 +95,7 @@ async fn server() -> Server {
         events: EventBus::default(),
         pubsub: Default::default(),
         audit: Default::default(),
+        caches: Default::default(),
         outbound: Default::default(),
         failures: Default::default(),
     });
