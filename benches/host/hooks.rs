@@ -1,10 +1,12 @@
 //! What hooks cost: the latency of a GraphQL field in Lua that does something by itself, through an
-//! extension point without hooks, with one pre hook, and with an event that nobody hears. First as
-//! clients see it, over HTTP on loopback, then within the process, where nothing hides what it costs.
+//! extension point without hooks, with one pre hook, and with an event that nobody hears; and that of the
+//! same field as an operation of the embedder's own, with `Host::run_hooks` around it. Within the process,
+//! where no network hides what it costs.
 
 use std::time::{Duration, Instant};
 
 use moondock::extension::graphql::Request;
+use moondock::value::{Map, Value};
 
 use crate::support::{Served, report, serve, write_plugin, write_plugin_with};
 
@@ -39,8 +41,6 @@ local t = require("@std/table")
 return { orders = t.table("orders", { id = t.serial():primaryKey(), item = t.text():notNull() }) }
 "#;
 
-const FIELDS: [&str; 4] = ["absent", "none", "one", "emit"];
-
 async fn open() -> Served {
     let served = serve(Vec::new(), |_| ()).await;
     let plugins = served.dir.path().join("plugins");
@@ -60,22 +60,28 @@ async fn open() -> Served {
     served
 }
 
-async fn ask_over_http(served: &Served, client: &reqwest::Client, request: &Request) -> Duration {
-    let body = serde_json::json!({ "query": request.query });
-    let start = Instant::now();
-    let response = client.post(format!("{}/graphql", served.url)).json(&body).send().await;
-    let answer: serde_json::Value =
-        response.expect("an answer").json().await.expect("a GraphQL response");
-    let took = start.elapsed();
-    assert!(answer.get("errors").is_none(), "{answer}");
-    took
-}
+/// What is measured: the name, the field, and the event of `Host::run_hooks` around it, if there is one.
+const WAYS: [(&str, &str, Option<&str>); 6] = [
+    ("insert alone", "absent", None),
+    ("Host::run_hooks without hooks", "absent", Some("bench:none")),
+    ("ctx.hooks:run without hooks", "none", None),
+    ("ctx.hooks:run with one pre hook", "one", None),
+    ("Host::run_hooks with one pre hook", "absent", Some("shop:one")),
+    ("insert and an emit that nobody hears", "emit", None),
+];
 
-async fn ask(served: &Served, request: &Request) -> Duration {
+async fn ask(served: &Served, request: &Request, event: Option<&str>) -> Duration {
     let start = Instant::now();
-    let response = served.host.execute(request, None).await.expect("a schema");
+    let response = match event {
+        None => served.host.execute(request, None).await,
+        Some(event) => {
+            let data = Map::from_iter([("item".to_owned(), Value::from("tea"))]);
+            let body = async |_| Ok(served.host.execute(request, None).await);
+            served.host.run_hooks(event, Value::Map(data), body).await.expect("no veto")
+        }
+    };
     let took = start.elapsed();
-    let answer = serde_json::to_value(&response).expect("JSON");
+    let answer = serde_json::to_value(response.expect("a schema")).expect("JSON");
     assert!(answer.get("errors").is_none(), "{answer}");
     took
 }
@@ -84,66 +90,45 @@ pub fn run() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let served = open().await;
-        let requests = FIELDS.map(|field| Request {
+        let requests = WAYS.map(|(_, field, _)| Request {
             query: format!("mutation {{ shop_{field} }}"),
             ..Request::default()
         });
-        let client = moondock::http::new();
-        for over_http in [true, false] {
-            println!("{}", if over_http { "over HTTP" } else { "within the process" });
-            measure(&served, &client, &requests, over_http).await;
-        }
-        served.host.stop().await;
-    });
-}
-
-async fn measure(
-    served: &Served,
-    client: &reqwest::Client,
-    requests: &[Request; 4],
-    over_http: bool,
-) {
-    let mut series: [Vec<Duration>; 4] = Default::default();
-    // In turn, so that what else the machine does meets all of them, and with another one first in
-    // each round, so that none always follows the same other.
-    for round in 0..ROUNDS + 200 {
-        for step in 0..requests.len() {
-            let i = if round % 2 == 0 { step } else { requests.len() - 1 - step };
-            let i = (i + round / 2) % requests.len();
-            let request = &requests[i];
-            let took = match over_http {
-                true => ask_over_http(served, client, request).await,
-                false => ask(served, request).await,
-            };
-            if round >= 200 {
-                series[i].push(took);
+        let mut series: [Vec<Duration>; WAYS.len()] = Default::default();
+        // In turn, so that what else the machine does meets all of them, and with another one first in
+        // each round, so that none always follows the same other.
+        for round in 0..ROUNDS + 200 {
+            for step in 0..WAYS.len() {
+                let i = if round % 2 == 0 { step } else { WAYS.len() - 1 - step };
+                let i = (i + round / 2) % WAYS.len();
+                let took = ask(&served, &requests[i], WAYS[i].2).await;
+                if round >= 200 {
+                    series[i].push(took);
+                }
             }
         }
-    }
-    let middle = |series: &[Duration]| {
-        let mut sorted = series.to_vec();
-        sorted.sort();
-        sorted[sorted.len() / 2]
-    };
-    let [absent, none, one, emit] = [0, 1, 2, 3].map(|i| middle(&series[i]));
-    for (name, series) in [
-        "insert alone",
-        "ctx.hooks:run without hooks",
-        "with one pre hook",
-        "with an emit that nobody hears",
-    ]
-    .iter()
-    .zip(series)
-    {
-        report(name, series);
-    }
-    let share = none.as_secs_f64() / absent.as_secs_f64();
-    let verdict = |reached: bool| if reached { "reached" } else { "missed" };
-    println!(
-        "without hooks / alone: {share:.3} (goal: {GOAL_SHARE}, {})",
-        verdict(share <= GOAL_SHARE)
-    );
-    let hook = one.saturating_sub(none);
-    println!("one pre hook adds {hook:.1?} (goal: {GOAL_HOOK:?}, {})", verdict(hook < GOAL_HOOK));
-    println!("an emit that nobody hears adds {:.1?}", emit.saturating_sub(absent));
+        let middle = |series: &Vec<Duration>| {
+            let mut sorted = series.clone();
+            sorted.sort();
+            sorted[sorted.len() / 2]
+        };
+        let medians = series.each_ref().map(middle);
+        for ((name, ..), series) in WAYS.iter().zip(series) {
+            report(name, series);
+        }
+        let [alone, host, lua, lua_hook, host_hook, emit] = medians;
+        let verdict = |reached: bool| if reached { "reached" } else { "missed" };
+        for (name, none, one) in
+            [("Host::run_hooks", host, host_hook), ("ctx.hooks:run", lua, lua_hook)]
+        {
+            let share = none.as_secs_f64() / alone.as_secs_f64();
+            let reached = verdict(share <= GOAL_SHARE);
+            println!("{name} without hooks / alone: {share:.3} (goal: {GOAL_SHARE}, {reached})");
+            let hook = one.saturating_sub(none);
+            let reached = verdict(hook < GOAL_HOOK);
+            println!("{name}: one pre hook adds {hook:.1?} (goal: {GOAL_HOOK:?}, {reached})");
+        }
+        println!("an emit that nobody hears adds {:.1?}", emit.saturating_sub(alone));
+        served.host.stop().await;
+    });
 }

@@ -121,6 +121,11 @@ pub fn run() {
         let points = r#", "webhooks": [{ "path": "/echo", "handler": "echo" },
             { "path": "/nothing", "handler": "nothing" }]"#;
         write_plugin_with(&plugins, "echo", "", points);
+        // As many VMs as nginx has workers.
+        let file = plugins.join("echo").join("manifest.json");
+        let manifest = std::fs::read_to_string(&file).expect("the manifest");
+        let runtime = "{ \"runtime\": { \"instances\": 2 }, ";
+        std::fs::write(&file, manifest.replacen("{ ", runtime, 1)).expect("the manifest");
         std::fs::write(plugins.join("echo").join("init.lua"), LUA).expect("a script");
         served.host.manager().install("echo", false).await.expect("it installs");
         served.host.manager().activate("echo").await.expect("it activates");
