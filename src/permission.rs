@@ -7,7 +7,16 @@ use url::{Host, Origin, Url};
 use crate::error::Error;
 use crate::extension::hooks::matches;
 use crate::plugin::generation::Generation;
+use crate::plugin::manifest::Permissions;
 use crate::value::Value;
+
+/// What an administrator lets a plugin do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    pub permissions: Permissions,
+    /// Whether what is not granted is noted only, and not denied: to find out what a plugin needs.
+    pub monitor: bool,
+}
 
 /// The code of a refusal.
 pub const CODE: &str = "forbidden";
@@ -39,15 +48,20 @@ pub enum Reach {
 /// # Errors
 /// The refusal, with what would have to be granted.
 pub fn http(generation: &Generation, url: &Url) -> Result<Reach, Error> {
-    let granted = &generation.granted().http;
+    let granted = &generation.granted().permissions.http;
     let reach = granted
         .iter()
         .filter_map(|entry| reach(entry, generation.config(), url))
         .max_by_key(|reach| *reach == Reach::Anywhere);
-    reach.ok_or_else(|| {
-        let origin = url.origin().ascii_serialization();
-        denied(generation, &format!("send requests to {origin}"), "http", &origin)
-    })
+    match reach {
+        Some(reach) => Ok(reach),
+        None => {
+            let origin = url.origin().ascii_serialization();
+            deny(generation, &format!("send requests to {origin}"), "http", &origin)?;
+            // Not even a monitored plugin finds its way into the network.
+            Ok(Reach::Public)
+        }
+    }
 }
 
 /// Whether a plugin may raise an event. It raises its own, and those of others that it was granted. The
@@ -63,28 +77,54 @@ pub fn event(generation: &Generation, name: &str) -> Result<(), Error> {
     if ["plugin:", "plugins:"].iter().any(|space| name.starts_with(space)) {
         return Err(Error::new(CODE, format!("the event \"{name}\" is the host's own")));
     }
-    if generation.granted().events.iter().any(|pattern| matches(pattern, name)) {
+    if generation.granted().permissions.events.iter().any(|pattern| matches(pattern, name)) {
         return Ok(());
     }
     let what = format!("raise \"{name}\", which is not one of its own events (\"{plugin_id}:…\")");
-    Err(denied(generation, &what, "events", name))
+    deny(generation, &what, "events", name)
 }
 
 /// Whether a plugin may read an environment variable.
 pub fn env(generation: &Generation, name: &str) -> bool {
-    generation.granted().env.iter().any(|granted| granted == name)
+    generation.granted().permissions.env.iter().any(|granted| granted == name)
+        || (is_variable(name) && deny(generation, "read it", "env", name).is_ok())
 }
 
-fn denied(generation: &Generation, what: &str, kind: &str, entry: &str) -> Error {
+/// Whether a plugin may write SQL.
+///
+/// # Errors
+/// The refusal, with what would have to be granted.
+pub fn sql(generation: &Generation) -> Result<(), Error> {
+    if generation.granted().permissions.sql {
+        return Ok(());
+    }
+    deny(generation, "write SQL", "sql", "")
+}
+
+/// Whether a text can name a variable; what else is asked for is not worth an entry.
+fn is_variable(name: &str) -> bool {
+    (1..=200).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Notes that something is not granted, and refuses it, unless the plugin is only monitored.
+fn deny(generation: &Generation, what: &str, kind: &str, entry: &str) -> Result<(), Error> {
     let plugin_id = generation.plugin_id();
-    generation.services.audit.denied(plugin_id, kind, entry);
-    Error::new(
+    let monitor = generation.granted().monitor;
+    generation.services.audit.denied(plugin_id, kind, entry, monitor);
+    if monitor {
+        return Ok(());
+    }
+    let (asked, option) = match entry {
+        "" => (String::new(), format!("--{kind}")),
+        entry => (format!(" with \"{entry}\""), format!("--{kind} {entry}")),
+    };
+    Err(Error::new(
         CODE,
         format!(
-            "the plugin may not {what}: permissions.{kind} with \"{entry}\" is not granted; an \
-             administrator grants it with: moondock plugin grant {plugin_id} --{kind} {entry}"
+            "the plugin may not {what}: permissions.{kind}{asked} is not granted; an administrator grants \
+             it with: moondock plugin grant {plugin_id} {option}"
         ),
-    )
+    ))
 }
 
 /// How far an entry of `permissions.http` goes for a URL; `None` if it is for other ones.

@@ -64,24 +64,26 @@ impl AuditLog {
         self.note(&actor(), action, plugin_id, details);
     }
 
-    /// Notes that a plugin was denied something, such as `http` and an origin.
-    pub fn denied(&self, plugin_id: &str, kind: &str, entry: &str) {
+    /// Notes that a plugin was denied something, such as `http` and an origin; or, if it is only monitored,
+    /// that it would have been.
+    pub fn denied(&self, plugin_id: &str, kind: &str, entry: &str, monitored: bool) {
+        let action = if monitored { "wouldDeny" } else { "denied" };
         {
             let mut denials = self.denials.lock();
             let now = Instant::now();
             if denials.len() >= MAX_DENIALS {
                 denials.retain(|_, at| now.duration_since(*at) < DENIALS);
             }
-            let key = (plugin_id.to_owned(), format!("{kind} {entry}"));
+            let key = (plugin_id.to_owned(), format!("{action} {kind} {entry}"));
             let is_new = |at: &Instant| now.duration_since(*at) >= DENIALS;
             if denials.len() >= MAX_DENIALS || !denials.get(&key).is_none_or(is_new) {
                 return;
             }
             denials.insert(key, now);
         }
-        tracing::warn!(plugin = plugin_id, "denied: {kind} {entry}");
+        tracing::warn!(plugin = plugin_id, "{action}: {kind} {entry}");
         let actor = format!("plugin {plugin_id}");
-        self.note(&actor, "denied", plugin_id, &json!({ "permission": kind, "entry": entry }));
+        self.note(&actor, action, plugin_id, &json!({ "permission": kind, "entry": entry }));
     }
 
     fn note(&self, actor: &str, action: &str, plugin_id: &str, details: &Value) {

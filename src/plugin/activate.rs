@@ -72,12 +72,14 @@ impl Operations {
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let plugin_id = &record.plugin_id;
         self.emit("plugin:loading", plugin_id, None, None);
-        let mut permissions = granted(record);
+        let mut grant = granted(record);
         let config = record.config.as_ref();
-        let mut generation = self.load(plugin_id, &permissions, config, Purpose::Serve).await?;
+        let mut generation = self.load(plugin_id, &grant, config, Purpose::Serve).await?;
         let manifest = generation.manifest();
-        if self.options.automatic && !manifest.permissions.missing_from(&permissions).is_empty() {
-            let note = manifest.permissions.missing_from(&permissions).join(", ");
+        if self.options.automatic
+            && !manifest.permissions.missing_from(&grant.permissions).is_empty()
+        {
+            let note = manifest.permissions.missing_from(&grant.permissions).join(", ");
             tracing::info!(plugin = %plugin_id, "granted by itself, as this is dev: {note}");
             let details = serde_json::to_value(&manifest.permissions).unwrap_or_default();
             self.services.audit.done("grant", plugin_id, &details);
@@ -88,10 +90,10 @@ impl Operations {
             self.change_record(record, changes)
                 .await
                 .map_err(|error| problem_of(Phase::Activate, &error))?;
-            permissions = manifest.permissions.clone();
-            generation = self.load(plugin_id, &permissions, config, Purpose::Serve).await?;
+            grant.permissions = manifest.permissions.clone();
+            generation = self.load(plugin_id, &grant, config, Purpose::Serve).await?;
         }
-        lifecycle::ungranted(generation.manifest(), &permissions)?;
+        lifecycle::ungranted(generation.manifest(), &grant)?;
         configure::unfit(&generation, record)?;
         Ok(generation)
     }

@@ -43,6 +43,7 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
                 ("isActivated", "Boolean"),
                 ("isInstalled", "Boolean"),
                 ("backup", "Boolean"),
+                ("monitor", "Boolean"),
             ],
         ),
         input("DeletePluginInput", &[("id", "String!")]),
@@ -111,6 +112,7 @@ const PLUGIN_FIELDS: &[(&str, &str)] = &[
     ("isActivated", "Boolean!"),
     ("isInstalled", "Boolean!"),
     ("backup", "Boolean!"),
+    ("monitor", "Boolean!"),
     ("createdAt", "DateTime!"),
     ("updatedAt", "DateTime"),
     ("status", "PluginStatus!"),
@@ -303,6 +305,7 @@ fn update(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
         let update = Update {
             plugin_id: text(&input, "pluginId"),
             backup: flag(&input, "backup"),
+            monitor: flag(&input, "monitor"),
             is_installed: flag(&input, "isInstalled"),
             is_activated: flag(&input, "isActivated"),
         };
@@ -351,12 +354,13 @@ fn plugin_value(view: &PluginView) -> Value {
     let version =
         manifest.map(|m| m.version.to_string()).or_else(|| record.installed_version.clone());
     let permissions = manifest.and_then(|m| serde_json::to_value(&m.permissions).ok());
-    let entries: [(&str, Value); 19] = [
+    let entries: [(&str, Value); 20] = [
         ("id", record.id.clone().into()),
         ("pluginId", record.plugin_id.clone().into()),
         ("isActivated", record.is_activated.into()),
         ("isInstalled", record.is_installed.into()),
         ("backup", record.backup.into()),
+        ("monitor", record.monitor.into()),
         ("createdAt", record.created_at.clone().into()),
         ("updatedAt", record.updated_at.clone().into()),
         ("status", view.status.as_str().into()),

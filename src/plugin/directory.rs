@@ -10,6 +10,7 @@ use super::failures::Failures;
 use super::generation::Generation;
 use super::manifest::{Manifest, Permissions};
 use crate::error::{Phase, Problem, Result};
+use crate::permission::Grant;
 use crate::store::Store;
 use crate::store::plugins::{self, PluginFilter, PluginRecord, RecordedError};
 use crate::value::Value;
@@ -71,15 +72,17 @@ pub struct PluginView {
 impl PluginView {
     /// What the plugin was granted.
     pub fn granted(&self) -> Permissions {
-        granted(&self.record)
+        granted(&self.record).permissions
     }
 }
 
 /// What a record says was granted. A grant that cannot be read grants nothing.
-pub fn granted(record: &PluginRecord) -> Permissions {
-    let Some(value) = &record.granted_permissions else { return Permissions::default() };
-    let json = serde_json::to_value(value).unwrap_or_default();
-    Permissions::parse(&json).unwrap_or_default()
+pub fn granted(record: &PluginRecord) -> Grant {
+    let permissions = record.granted_permissions.as_ref().and_then(|value| {
+        let json = serde_json::to_value(value).ok()?;
+        Permissions::parse(&json).ok()
+    });
+    Grant { permissions: permissions.unwrap_or_default(), monitor: record.monitor }
 }
 
 /// What the version that serves and the one that was read last both let be seen.

@@ -10,13 +10,14 @@ use mlua::{IntoLua, Lua, MultiValue};
 use tokio::sync::{Mutex, Notify};
 
 use super::loader::{self, Blueprint};
-use super::manifest::{Manifest, Permissions};
+use super::manifest::Manifest;
 use super::source::Source;
 use crate::ctx::{CallContext, Ctx};
 use crate::error::{Error, Problem};
 use crate::extension::Handlers;
 use crate::lua::{ScriptError, ScriptErrorKind, Vm, bridge};
 use crate::parts::Parts;
+use crate::permission::Grant;
 use crate::services::Services;
 use crate::value::{Map, Value};
 
@@ -134,7 +135,7 @@ impl Generation {
     }
 
     /// What the plugin may do.
-    pub fn granted(&self) -> &Permissions {
+    pub fn granted(&self) -> &Grant {
         &self.blueprint.granted
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::directory::{PluginView, granted};
 use super::generation::Generation;
 use super::lifecycle::{self, Function, StepTransaction, forbidden, problem_of};
-use super::manifest::Permissions;
 use super::operations::{Operations, Purpose, asked};
 use super::records::require_id;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::events::Held;
+use crate::permission::Grant;
 use crate::store::kv;
 use crate::store::plugins::{self, PluginChanges, PluginRecord};
 use crate::value::Value;
@@ -52,8 +52,7 @@ impl Operations {
     ) -> Result<(Arc<Generation>, Vec<Held>), Vec<Problem>> {
         let install = |error: Error| problem_of(Phase::Install, &error);
         let database = |error: crate::store::DbError| install(error.into());
-        let generation =
-            self.load(plugin_id, &Permissions::default(), config, Purpose::Step).await?;
+        let generation = self.load(plugin_id, &Grant::default(), config, Purpose::Step).await?;
         let manifest = generation.manifest();
         let store = &self.services.store;
         let transaction = StepTransaction::new(store.begin().await.map_err(database)?);

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use super::generation::Generation;
 use super::loader::lifecycle_key;
-use super::manifest::{Manifest, Permissions};
+use super::manifest::Manifest;
 use super::world::World;
 use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, code};
 use crate::events::{Event, Held, HeldBack};
 use crate::extension::{Conflict, script_problem};
+use crate::permission::Grant;
 use crate::services::Services;
 use crate::store::{Session, Transaction};
 use crate::value::{Map, Value};
@@ -163,8 +164,11 @@ pub fn problems_of(conflicts: Vec<Conflict>) -> Vec<Problem> {
 }
 
 /// What is asked for but not granted, as a problem.
-pub fn ungranted(manifest: &Manifest, granted: &Permissions) -> Result<(), Vec<Problem>> {
-    let missing = manifest.permissions.missing_from(granted);
+pub fn ungranted(manifest: &Manifest, granted: &Grant) -> Result<(), Vec<Problem>> {
+    if granted.monitor {
+        return Ok(());
+    }
+    let missing = manifest.permissions.missing_from(&granted.permissions);
     if missing.is_empty() {
         return Ok(());
     }

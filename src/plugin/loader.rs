@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::generation::{Generation, GenerationHandle, LoadedVm};
 use super::later;
-use super::manifest::{Manifest, Permissions};
+use super::manifest::Manifest;
 use super::source::Source;
 use crate::error::{Phase, Problem};
 use crate::extension::{ExtensionPoint, Loading, described};
 use crate::lua::{Modules, ScriptError, ScriptErrorKind, Vm, VmOptions};
 use crate::parts::Parts;
+use crate::permission::Grant;
 use crate::services::Services;
 use crate::value::Value;
 
@@ -34,7 +35,7 @@ pub struct Blueprint {
     pub source: Arc<Source>,
     pub time_limit: Duration,
     /// What an administrator lets the plugin do.
-    pub granted: Permissions,
+    pub granted: Grant,
     /// The plugin's configuration, with defaults.
     pub config: Value,
     modules: Arc<Modules>,
@@ -59,7 +60,7 @@ pub async fn load(
     folder: &str,
     source: Arc<Source>,
     number: u64,
-    granted: &Permissions,
+    granted: &Grant,
     config: Option<&Value>,
     services: &Arc<Services>,
 ) -> Result<Arc<Generation>, Vec<Problem>> {

@@ -10,11 +10,12 @@ use super::generation::Generation;
 use super::lifecycle::{event, failed};
 use super::loader;
 use super::manager::{ManagerOptions, Report};
-use super::manifest::{Manifest, Permissions};
+use super::manifest::Manifest;
 use super::source::Source;
 use super::world::World;
 use crate::error::{Error, Phase, Problem, Result, code};
 use crate::extension::Conflict;
+use crate::permission::Grant;
 use crate::report::Reporter;
 use crate::services::Services;
 use crate::store::plugins::{self, PluginChanges, PluginRecord, RecordedError};
@@ -72,7 +73,7 @@ impl Operations {
     pub(super) async fn load(
         &self,
         plugin_id: &str,
-        granted: &Permissions,
+        granted: &Grant,
         config: Option<&Value>,
         purpose: Purpose,
     ) -> Result<Arc<Generation>, Vec<Problem>> {

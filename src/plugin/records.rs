@@ -45,6 +45,25 @@ impl Operations {
             .await
     }
 
+    /// Lets what the plugin is not granted be noted only, or be denied. What a generation may do is fixed
+    /// when it is made, so an active plugin gets a new one.
+    pub async fn set_monitor(&self, plugin_id: &str, monitor: bool) -> Result<PluginView> {
+        let record = self.record(plugin_id).await?;
+        let setting = |monitor| PluginChanges { monitor: Some(monitor), ..Default::default() };
+        let view = self.change_record(&record, setting(monitor)).await?;
+        if record.monitor == monitor {
+            return Ok(view);
+        }
+        if self.directory.state(plugin_id).active.is_some()
+            && let Err(error) = self.replace(plugin_id).await
+        {
+            self.change_record(&record, setting(record.monitor)).await?;
+            return Err(error);
+        }
+        self.services.audit.done("monitor", plugin_id, &serde_json::json!({ "on": monitor }));
+        self.view(plugin_id).await
+    }
+
     pub async fn grant(
         &self,
         plugin_id: &str,
@@ -67,7 +86,7 @@ impl Operations {
         };
         let missing = active.manifest().permissions.missing_from(&view.granted());
         // What it may do is fixed when a generation is made.
-        let replaced = if missing.is_empty() {
+        let replaced = if missing.is_empty() || record.monitor {
             self.replace(plugin_id).await
         } else {
             let missing = missing.join(", ");
@@ -95,7 +114,7 @@ impl Operations {
                 manifest.map_err(|problems| failed(plugin_id, "granted", problems))?.permissions
             }
         };
-        let all = granted(&record).and(more);
+        let all = granted(&record).permissions.and(more);
         let all =
             serde_json::to_value(&all).map_err(|error| Error::unexpected(error.to_string()))?;
         self.grant(plugin_id, all).await

@@ -10,6 +10,8 @@ pub struct Update {
     /// Another plugin id, for a record that is not installed.
     pub plugin_id: Option<String>,
     pub backup: Option<bool>,
+    /// Whether what is not granted is noted only.
+    pub monitor: Option<bool>,
     pub is_installed: Option<bool>,
     pub is_activated: Option<bool>,
 }
@@ -37,6 +39,9 @@ impl Operations {
         if update.backup.is_some() {
             self.take_back(id, self.set_backup(id, before.backup).await);
         }
+        if update.monitor.is_some() {
+            self.take_back(id, self.set_monitor(id, before.monitor).await);
+        }
         if new_id.is_some() {
             self.take_back(id, self.rename(id, plugin_id).await);
         }
@@ -49,6 +54,9 @@ impl Operations {
     async fn update_record(&self, id: &str, update: &Update) -> Result<()> {
         if let Some(backup) = update.backup {
             self.set_backup(id, backup).await.map_err(|e| e.about("backup"))?;
+        }
+        if let Some(monitor) = update.monitor {
+            self.set_monitor(id, monitor).await.map_err(|e| e.about("monitor"))?;
         }
         let is_installed = self.record(id).await?.is_installed;
         match (update.is_installed, update.is_activated) {

@@ -5,7 +5,7 @@ use sea_query::{Expr, ExprTrait as _, Order, Query};
 use super::read::Cells;
 use super::{DbError, DbErrorKind, Session, Statement};
 
-const TABLE: &str = "audit_log";
+const TABLE: &str = "auditlog";
 const COLUMNS: [&str; 6] = ["seq", "at", "actor", "action", "plugin_id", "details"];
 
 /// Something that was done, or denied.

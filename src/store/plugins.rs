@@ -9,12 +9,13 @@ use crate::error::Problem;
 use crate::value::Value;
 
 const TABLE: &str = "plugins";
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "id",
     "plugin_id",
     "is_activated",
     "is_installed",
     "backup",
+    "monitor",
     "granted_permissions",
     "config",
     "installed_version",
@@ -34,6 +35,8 @@ pub struct PluginRecord {
     pub is_installed: bool,
     /// Whether uninstalling makes a backup of the tables first.
     pub backup: bool,
+    /// Whether what is not granted is noted only, and not denied.
+    pub monitor: bool,
     /// The granted permissions, in the shape of the manifest's `permissions`.
     pub granted_permissions: Option<Value>,
     /// The plugin's configuration, secrets included. In the database it is sealed.
@@ -94,6 +97,7 @@ pub struct PluginChanges {
     pub is_activated: Option<bool>,
     pub is_installed: Option<bool>,
     pub backup: Option<bool>,
+    pub monitor: Option<bool>,
     pub granted_permissions: Option<Option<Value>>,
     pub config: Option<Option<Value>>,
     pub installed_version: Option<Option<String>>,
@@ -161,6 +165,7 @@ pub async fn update(
         ("is_activated", changes.is_activated),
         ("is_installed", changes.is_installed),
         ("backup", changes.backup),
+        ("monitor", changes.monitor),
     ];
     for (column, flag) in flags {
         if let Some(flag) = flag {
@@ -232,6 +237,7 @@ fn read(session: &Session, row: Vec<Cell>) -> Result<PluginRecord, DbError> {
         is_activated: flag(next()),
         is_installed: flag(next()),
         backup: flag(next()),
+        monitor: flag(next()),
         granted_permissions: parsed(next())?,
         config: None,
         is_config_locked: false,

@@ -7,7 +7,7 @@ use sea_query::{Cond, Expr, ExprTrait as _, OnConflict, Query};
 use super::deliveries::{milliseconds, now};
 use super::{Cell, DbError, DbErrorKind, Session, Statement};
 
-const TABLE: &str = "webhook_messages";
+const TABLE: &str = "webhookmessages";
 
 /// How far somebody else is with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

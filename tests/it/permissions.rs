@@ -131,3 +131,52 @@ async fn the_command_line_grants() {
     assert_eq!(log[1]["details"]["env"], json!(["REGION"]));
     assert_eq!(server.terminate().0, Some(0));
 }
+
+#[tokio::test]
+async fn a_monitored_plugin_is_not_denied_but_written_down() {
+    let host = TestHost::start().await;
+    let body = "local ok, problem = pcall(function()\n\
+                ctx:emit('bank:paid', {})\n\
+                local rows = ctx.db:query('select count(*) as n from {t}')\n\
+                local http, denied = pcall(function() return ctx.http:get('http://127.0.0.1:1/') end)\n\
+                return { path = ctx.env.PATH ~= nil, n = rows[1].n, kind = denied.kind }\n\
+                end)\n\
+                return { ok = ok, got = if ok then problem else tostring(problem) }";
+    let points = format!(
+        r#"{REGISTER}, "database": [{{ "type": "table", "name": "t", "file": "tables.lua" }}]"#
+    );
+    let manifest =
+        manifest_with("asker", &points, r#", "permissions": { "sql": true, "env": ["PATH"] }"#);
+    let tables = "local t = require(\"@std/table\") return { t = t.table(\"t\", { id = \
+                  t.serial():primaryKey() }) }";
+    let init = getting(body);
+    let files = [("manifest.json", &*manifest), ("init.lua", &*init), ("tables.lua", tables)];
+    host.write_plugin("asker", &files);
+    host.admin("installPlugin", json!({ "pluginId": "asker" })).await;
+    let id = host.seen("asker").await["id"].clone();
+    let on = json!({ "id": id, "monitor": true, "isActivated": true });
+    let plugin = host.admin("updatePlugin", on).await;
+    assert_eq!(plugin["status"], "ACTIVE");
+    let got = asked(&host).await;
+    // Not even then does it find its way into the network of the host.
+    let expected = json!({ "ok": true, "got": { "path": true, "n": 0, "kind": "denied" } });
+    assert_eq!(got, expected);
+    let log = audit(&host, "filter: { action: \"wouldDeny\" }").await;
+    let mut noted: Vec<_> = log
+        .iter()
+        .map(|entry| entry["details"]["permission"].as_str().unwrap().to_owned())
+        .collect();
+    noted.sort();
+    assert_eq!(noted, ["env", "events", "http", "sql"]);
+    assert_eq!(audit(&host, "filter: { action: \"denied\" }").await, Vec::<Value>::new());
+    // It stays so until everything that it asks for is granted.
+    let off = json!({ "id": id, "monitor": false });
+    let error = host.refused("updatePlugin", off.clone()).await;
+    assert!(error["message"].as_str().unwrap().contains("env PATH, sql"), "{error}");
+    let permissions = json!({ "sql": true, "env": ["PATH"] });
+    host.admin("grantPlugin", json!({ "pluginId": "asker", "permissions": permissions })).await;
+    host.admin("updatePlugin", off).await;
+    let got = asked(&host).await;
+    assert!(got["got"].as_str().unwrap().contains("--events bank:paid"), "{got}");
+    host.stop().await;
+}

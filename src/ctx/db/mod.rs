@@ -13,12 +13,12 @@ use self::transaction::Attempt;
 pub(super) use self::values::failure;
 use self::values::{condition, map, names, parameters, returning, row_to_lua, rows, rows_to_lua};
 use super::{CallRef, Ctx};
-use crate::error::Error;
 use crate::extension::database::Tables;
 use crate::extension::database::sql::{self, Scope};
 use crate::extension::database::upgrade::Migrating;
 use crate::lua::waiting::check_can_wait;
 use crate::lua::{Failure, sandbox};
+use crate::permission;
 use crate::store::Session;
 
 pub fn register(registry: &mut UserDataRegistry<Ctx>) {
@@ -65,13 +65,10 @@ impl Db {
     fn scope(&self) -> mlua::Result<Scope<'_>> {
         match &self.tables {
             Source::Migrating(migrating) => Ok(Scope::Migration(migrating)),
-            Source::Declared(tables) if self.call.get()?.generation.granted().sql => {
+            Source::Declared(tables) => {
+                permission::sql(&self.call.get()?.generation)
+                    .map_err(|error| Failure::new(error).into_lua_error())?;
                 Ok(Scope::Call(tables))
-            }
-            Source::Declared(_) => {
-                let message = "raw SQL needs the permission \"sql\": ask for it in the manifest \
-                               (\"permissions\": { \"sql\": true }), and an administrator grants it";
-                Err(Failure::new(Error::new("forbidden", message)).into_lua_error())
             }
         }
     }

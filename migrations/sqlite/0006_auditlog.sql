@@ -1,5 +1,5 @@
 -- Who has changed what about plugins, and what plugins were denied.
-CREATE TABLE audit_log (
+CREATE TABLE auditlog (
     seq       INTEGER PRIMARY KEY AUTOINCREMENT,
     at        TEXT NOT NULL,
     actor     TEXT NOT NULL,
@@ -7,4 +7,4 @@ CREATE TABLE audit_log (
     plugin_id TEXT NOT NULL,
     details   TEXT NOT NULL
 ) STRICT;
-CREATE INDEX audit_log_plugin ON audit_log (plugin_id, seq);
+CREATE INDEX auditlog_plugin ON auditlog (plugin_id, seq);

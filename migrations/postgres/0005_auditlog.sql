@@ -1,5 +1,5 @@
 -- Who has changed what about plugins, and what plugins were denied.
-CREATE TABLE audit_log (
+CREATE TABLE auditlog (
     seq       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at        text COLLATE "C" NOT NULL,
     actor     text NOT NULL,
@@ -7,4 +7,4 @@ CREATE TABLE audit_log (
     plugin_id text COLLATE "C" NOT NULL,
     details   text NOT NULL
 );
-CREATE INDEX audit_log_plugin ON audit_log (plugin_id, seq);
+CREATE INDEX auditlog_plugin ON auditlog (plugin_id, seq);

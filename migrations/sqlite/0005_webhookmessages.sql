@@ -1,5 +1,5 @@
 -- Messages of webhook senders that are handled once, however often they come.
-CREATE TABLE webhook_messages (
+CREATE TABLE webhookmessages (
     plugin_id TEXT NOT NULL,
     id        TEXT NOT NULL,
     -- Milliseconds since 1970.
@@ -7,4 +7,4 @@ CREATE TABLE webhook_messages (
     handled   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (plugin_id, id)
 ) STRICT;
-CREATE INDEX webhook_messages_age ON webhook_messages (taken_at);
+CREATE INDEX webhookmessages_age ON webhookmessages (taken_at);
