@@ -24,6 +24,7 @@ mod lifecycle;
 mod migrations;
 mod neighbors;
 mod outbound;
+mod payments;
 mod permissions;
 mod process;
 mod raw_role;
