@@ -84,43 +84,7 @@ pub fn without_limit<T>(lua: &Lua, put: impl FnOnce() -> mlua::Result<T>) -> mlu
     done
 }
 
-/// Copies a host value into the VM.
-///
-/// # Errors
-/// When the VM's memory limit is reached.
-pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
-    Ok(match value {
-        Value::Null => LuaValue::NULL,
-        Value::Bool(b) => LuaValue::Boolean(*b),
-        Value::Int(i) if i.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() => {
-            LuaValue::String(lua.create_string(i.to_string())?)
-        }
-        Value::Int(i) => LuaValue::Number(*i as f64),
-        Value::Float(f) => LuaValue::Number(*f),
-        Value::String(s) => LuaValue::String(lua.create_string(s)?),
-        Value::Bytes(b) => LuaValue::String(lua.create_string(b)?),
-        Value::List(list) => {
-            let table = lua.create_table_with_capacity(list.len(), 0)?;
-            for (i, value) in list.iter().enumerate() {
-                table.raw_set(i + 1, to_lua(lua, value)?)?;
-            }
-            LuaValue::Table(table)
-        }
-        Value::Map(map) => LuaValue::Table(map_to_lua(lua, map)?),
-    })
-}
-
-/// Copies an object into the VM.
-///
-/// # Errors
-/// When the VM's memory limit is reached.
-pub fn map_to_lua(lua: &Lua, map: &Map) -> mlua::Result<Table> {
-    let table = lua.create_table_with_capacity(0, map.len())?;
-    for (key, value) in map {
-        table.raw_set(key.as_str(), to_lua(lua, value)?)?;
-    }
-    Ok(table)
-}
+pub use super::push::{map as map_to_lua, value as to_lua};
 
 /// Where a VM keeps the metatable of tables that are lists even when they are empty.
 const ARRAY: &str = "moondock.array";

@@ -6,6 +6,7 @@ pub mod error;
 pub mod gate;
 pub mod modules;
 pub mod natives;
+pub mod push;
 pub mod require;
 pub mod sandbox;
 pub mod vm;

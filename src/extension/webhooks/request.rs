@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use mlua::Lua;
 
-use crate::lua::bridge;
+use crate::lua::push;
 use crate::request::RequestInfo;
 use crate::value::Value;
 
@@ -94,33 +94,36 @@ impl Incoming<'_> {
     /// # Errors
     /// When the VM's memory limit is reached.
     pub fn to_lua(&self, lua: &Lua) -> mlua::Result<mlua::Value> {
-        let raw = lua.create_string(self.raw_body)?;
-        let params = lua.create_table_with_capacity(0, self.params.len())?;
-        for (name, value) in self.params {
-            params.raw_set(*name, value.as_str())?;
-        }
-        let query = lua.create_table_with_capacity(0, self.query.len())?;
-        for (name, value) in self.query {
-            query.raw_set(name.as_str(), value.as_str())?;
-        }
-        let headers = lua.create_table_with_capacity(0, self.info.headers.len())?;
-        for (name, value) in self.info.headers.iter() {
-            headers.raw_set(name, &*value)?;
-        }
-        let request = lua.create_table_with_capacity(0, 8)?;
-        match &self.body {
-            Content::Absent => {}
-            Content::Raw => request.raw_set("body", &raw)?,
-            Content::Parsed(value) => request.raw_set("body", bridge::to_lua(lua, value)?)?,
-        }
-        request.raw_set("method", self.info.method.as_str())?;
-        request.raw_set("path", self.path)?;
-        request.raw_set("params", params)?;
-        request.raw_set("query", query)?;
-        request.raw_set("headers", headers)?;
-        request.raw_set("rawBody", raw)?;
-        request.raw_set("ip", self.info.ip.map(|ip| ip.to_string()))?;
-        Ok(mlua::Value::Table(request))
+        let ip = self.info.ip.map(|ip| ip.to_string());
+        let table = push::table(lua, 8, |request| {
+            match &self.body {
+                Content::Absent => {}
+                Content::Raw => request.bytes("body", self.raw_body),
+                Content::Parsed(value) => request.value("body", value),
+            }
+            request.bytes("method", &self.info.method);
+            request.bytes("path", self.path);
+            request.table("params", self.params.len(), |params| {
+                for (name, value) in self.params {
+                    params.bytes(name, value);
+                }
+            });
+            request.table("query", self.query.len(), |query| {
+                for (name, value) in self.query {
+                    query.bytes(name, value);
+                }
+            });
+            request.table("headers", self.info.headers.len(), |headers| {
+                for (name, value) in self.info.headers.iter() {
+                    headers.bytes(name, value.as_bytes());
+                }
+            });
+            request.bytes("rawBody", self.raw_body);
+            if let Some(ip) = &ip {
+                request.bytes("ip", ip);
+            }
+        });
+        table.map(mlua::Value::Table)
     }
 }
 
