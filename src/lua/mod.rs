@@ -6,6 +6,7 @@ pub mod error;
 pub mod gate;
 pub mod modules;
 pub mod natives;
+mod pull;
 pub mod push;
 pub mod require;
 pub mod sandbox;
