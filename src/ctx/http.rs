@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::http::multipart;
 use crate::http::outbound::{OutError, OutRequest, OutResponse};
 use crate::lua::waiting::check_can_wait;
-use crate::lua::{Failure, bridge};
+use crate::lua::{Failure, bridge, push};
 use crate::nearest::nearest;
 use crate::value::{Map, Value as HostValue};
 
@@ -260,9 +260,8 @@ fn response(lua: &Lua, response: &OutResponse) -> mlua::Result<Table> {
         "json",
         lua.create_function(|lua, this: Table| {
             let body: LuaString = this.get("body")?;
-            let value: HostValue = serde_json::from_slice(&body.as_bytes())
-                .map_err(|error| wrong(format!("the response is not JSON: {error}")))?;
-            bridge::to_lua(lua, &value)
+            push::json(lua, &body.as_bytes())?
+                .map_err(|error| wrong(format!("the response is not JSON: {error}")))
         })?,
     )?;
     let meta = lua.create_table()?;

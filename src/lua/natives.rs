@@ -13,8 +13,7 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Failure, bridge};
-use crate::value::Value;
+use super::{Failure, bridge, push};
 
 /// The most random bytes at once.
 const MAX_RANDOM: usize = 1024 * 1024;
@@ -68,9 +67,8 @@ fn json(lua: &Lua, table: &Table) -> mlua::Result<()> {
     table.raw_set(
         "decode",
         lua.create_function(|lua, text: LuaString| {
-            let value: Value = serde_json::from_slice(&text.as_bytes())
-                .map_err(|error| wrong(format!("json.decode: {error}")))?;
-            bridge::to_lua(lua, &value)
+            push::json(lua, &text.as_bytes())?
+                .map_err(|error| wrong(format!("json.decode: {error}")))
         })?,
     )
 }

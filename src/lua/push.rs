@@ -3,10 +3,11 @@
 
 use std::ffi::{c_char, c_int};
 use std::marker::PhantomData;
-use std::ptr;
+use std::{fmt, ptr};
 
 use mlua::ffi::{self, lua_State};
 use mlua::{Lua, Table, Value as LuaValue};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::value::{MAX_SAFE_INTEGER, Map, Value};
 
@@ -45,6 +46,28 @@ pub fn map(lua: &Lua, map: &Map) -> mlua::Result<Table> {
 /// When the VM's memory limit is reached.
 pub fn table(lua: &Lua, size: usize, fill: impl FnOnce(&Fields<'_>)) -> mlua::Result<Table> {
     on_stack(lua, |stack| stack.table(size, fill))
+}
+
+/// Reads JSON into the VM.
+///
+/// # Errors
+/// When the VM's memory limit is reached; within, when it is not JSON.
+pub fn json(lua: &Lua, text: &[u8]) -> mlua::Result<serde_json::Result<LuaValue>> {
+    let mut read = Ok(());
+    // SAFETY: as in `on_stack`. What is half read is taken off the stack again.
+    let value = unsafe {
+        lua.exec_raw::<LuaValue>((), |state| {
+            let stack = Stack { state, scope: PhantomData };
+            stack.reserve();
+            let mut deserializer = serde_json::Deserializer::from_slice(text);
+            read = Json(&stack).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+            if read.is_err() {
+                ffi::lua_settop(state, 0);
+                ffi::lua_pushnil(state);
+            }
+        })
+    }?;
+    Ok(read.map(|()| value))
 }
 
 /// `push` leaves one table on the stack.
@@ -157,6 +180,86 @@ impl Fields<'_> {
     }
 }
 
+/// Puts a value that is being read on the stack.
+struct Json<'a, 's>(&'a Stack<'s>);
+
+impl<'de> DeserializeSeed<'de> for Json<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Json<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.value(&Value::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, b: bool) -> Result<(), E> {
+        self.0.value(&Value::Bool(b));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, i: i64) -> Result<(), E> {
+        self.0.value(&Value::Int(i));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, u: u64) -> Result<(), E> {
+        match i64::try_from(u) {
+            Ok(i) => self.0.value(&Value::Int(i)),
+            Err(_) => self.0.number(u as f64),
+        }
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, f: f64) -> Result<(), E> {
+        self.0.number(f);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.bytes(text.as_bytes());
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Stack { state, .. } = *self.0;
+        self.0.reserve();
+        // SAFETY: the slots are reserved; each value is taken off before the next one is put on.
+        unsafe { ffi::lua_createtable(state, 0, 0) };
+        let mut i = 1;
+        while list.next_element_seed(Json(self.0))?.is_some() {
+            // SAFETY: the table is below the value.
+            unsafe { ffi::lua_rawseti(state, -2, i) };
+            i += 1;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Stack { state, .. } = *self.0;
+        self.0.reserve();
+        // SAFETY: the slots are reserved; each key and value is taken off before the next one is put on.
+        unsafe { ffi::lua_createtable(state, 0, 0) };
+        // A key is a text, and put on the stack like one.
+        while map.next_key_seed(Json(self.0))?.is_some() {
+            map.next_value_seed(Json(self.0))?;
+            // SAFETY: the table is below the key and the value.
+            unsafe { ffi::lua_rawset(state, -3) };
+        }
+        Ok(())
+    }
+}
+
 /// The digits of a number, without the heap: an error of Lua's drops nothing.
 fn decimal(number: i64, digits: &mut [u8; 20]) -> &[u8] {
     let mut left = number.unsigned_abs();
@@ -213,10 +316,53 @@ mod tests {
         }
 
         #[test]
+        fn json_is_the_same_as_a_value(given in values()) {
+            let text = serde_json::to_string(&given);
+            // Bytes that are no text have none.
+            prop_assume!(text.is_ok());
+            let lua = Lua::new();
+            let inside = json(&lua, text.unwrap().as_bytes()).unwrap().unwrap();
+            prop_assert_eq!(bridge::from_lua(&inside).unwrap(), given);
+        }
+
+        #[test]
         fn digits_are_those_of_the_number(number in any::<i64>()) {
             let (mut digits, expected) = ([0; 20], number.to_string());
             prop_assert_eq!(decimal(number, &mut digits), expected.as_bytes());
         }
+    }
+
+    #[test]
+    fn what_is_no_json_leaves_nothing() {
+        let lua = Lua::new();
+        for wrong in [
+            "",
+            "{",
+            "[1,",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{} {}",
+            "nul",
+            "\"\\ud800\"",
+            "{1:2}",
+            "\"\u{1}\"",
+        ] {
+            assert!(json(&lua, wrong.as_bytes()).unwrap().is_err(), "{wrong}");
+        }
+        assert!(json(&lua, &[b'"', 0xff, b'"']).unwrap().is_err());
+        assert!(json(&lua, "[".repeat(10_000).as_bytes()).unwrap().is_err());
+        for (text, expected) in
+            [("7", 7.0), ("18446744073709551615", 1.8446744073709552e19), ("-0.5", -0.5)]
+        {
+            let value = json(&lua, text.as_bytes()).unwrap().unwrap();
+            assert_eq!(value.as_f64().or(value.as_i64().map(|i| i as f64)), Some(expected));
+        }
+        let big = json(&lua, b"[9007199254740993, -9007199254740993]").unwrap().unwrap();
+        let big: Vec<String> =
+            big.as_table().unwrap().sequence_values().map(Result::unwrap).collect();
+        assert_eq!(big, ["9007199254740993", "-9007199254740993"]);
+        let last = json(&lua, b"{\"a\":1,\"a\":2}").unwrap().unwrap();
+        assert_eq!(last.as_table().unwrap().get::<i64>("a").unwrap(), 2);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Requests to the webhooks of plugins.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use axum::body::{Body, Bytes};
@@ -169,12 +169,7 @@ impl Call<'_> {
             }
             _ => None,
         };
-        let body = match Content::parse(&parts.headers, &self.bytes) {
-            Ok(body) => body,
-            Err(malformed) => {
-                return reply::error(StatusCode::BAD_REQUEST, "malformed_body", &malformed.0);
-            }
-        };
+        let body = Content::of(&parts.headers, &self.bytes);
         let headers = verification
             .filter(|verification| verification.secret_handler.is_some())
             .map(|_| parts.headers.clone());
@@ -187,13 +182,16 @@ impl Call<'_> {
             query: &query,
             body,
             raw_body: &self.bytes,
+            malformed: OnceLock::new(),
         };
         let signed = match (verification, headers) {
             (Some(verification), Some(headers)) => {
                 let secrets = match self.asked(verification, &incoming, &cx).await {
                     Ok(secrets) => secrets,
                     Err(error) => {
-                        return self.failed("secretHandler of webhook", &error, request_id);
+                        return malformed(&incoming).unwrap_or_else(|| {
+                            self.failed("secretHandler of webhook", &error, request_id)
+                        });
                     }
                 };
                 match self.verify(&headers, verification, &secrets, request_id) {
@@ -226,7 +224,9 @@ impl Call<'_> {
         }
         match result {
             Ok(answer) => sent(answer),
-            Err(error) => self.failed("webhook", &error, request_id),
+            Err(error) => {
+                malformed(&incoming).unwrap_or_else(|| self.failed("webhook", &error, request_id))
+            }
         }
     }
 
@@ -316,6 +316,12 @@ impl Call<'_> {
         };
         unexpected(status, request_id)
     }
+}
+
+/// The response to a body that is not what it says: then the function was not called.
+fn malformed(incoming: &Incoming<'_>) -> Option<Response> {
+    let malformed = incoming.malformed.get()?;
+    Some(reply::error(StatusCode::BAD_REQUEST, "malformed_body", &malformed.0))
 }
 
 /// One secret, or a list of them.
