@@ -216,9 +216,7 @@ fn info(view: &PluginView) -> PluginInfo {
         is_installed: view.record.is_installed,
         is_activated: view.record.is_activated,
         name: manifest.map(|m| m.name.clone()),
-        version: manifest
-            .map(|m| m.version.to_string())
-            .or_else(|| view.record.installed_version.clone()),
+        version: view.version.clone(),
         description: manifest.map(|m| m.description.clone()),
         author: manifest.map(|m| m.author.clone()),
         generation: view.generation,

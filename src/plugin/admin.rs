@@ -351,8 +351,6 @@ fn plugin_value(view: &PluginView) -> Value {
         (Some(file), None) => format!("{file}: {}", error.message),
         _ => error.message.clone(),
     });
-    let version =
-        manifest.map(|m| m.version.to_string()).or_else(|| record.installed_version.clone());
     let permissions = manifest.and_then(|m| serde_json::to_value(&m.permissions).ok());
     let entries: [(&str, Value); 20] = [
         ("id", record.id.clone().into()),
@@ -365,7 +363,7 @@ fn plugin_value(view: &PluginView) -> Value {
         ("updatedAt", record.updated_at.clone().into()),
         ("status", view.status.as_str().into()),
         ("name", manifest.map(|m| m.name.clone()).into()),
-        ("version", version.into()),
+        ("version", view.version.clone().into()),
         ("description", manifest.map(|m| m.description.clone()).into()),
         ("author", manifest.map(|m| m.author.clone()).into()),
         ("manifest", manifest.map(|m| json(m.json.clone())).into()),

@@ -60,7 +60,10 @@ pub struct State {
 pub struct PluginView {
     pub record: PluginRecord,
     pub status: Status,
+    /// What the folder says, which may be about a version that does not serve.
     pub manifest: Option<Arc<Manifest>>,
+    /// The version that serves; if none does, the folder's, or else the installed one.
+    pub version: Option<String>,
     pub generation: u64,
     pub errors: Vec<RecordedError>,
     /// The configuration that was set, without what is secret. Nothing if no manifest says what is.
@@ -157,7 +160,12 @@ impl Directory {
         };
         // It serves nevertheless.
         errors.extend(self.failures.of(&record.plugin_id));
+        let serving = state.active.as_ref().map(|generation| generation.shared_manifest());
+        let version = serving.or_else(|| state.manifest.clone());
         PluginView {
+            version: version
+                .map(|manifest| manifest.version.to_string())
+                .or_else(|| record.installed_version.clone()),
             config: visible_config(&record, &state),
             record,
             status,

@@ -49,7 +49,7 @@ async fn a_new_version_that_asks_for_more_waits_for_the_grant(
     );
     assert_eq!(asked(&host).await["version"], "1.0.0");
     let seen = host.seen("asker").await;
-    assert_eq!(seen["status"], "ACTIVE");
+    assert_eq!((&seen["status"], &seen["version"]), (&json!("ACTIVE"), &json!("1.0.0")));
     // What the folder asks for now, for whoever decides about it.
     assert_eq!(seen["permissions"]["events"], json!(["bank:*"]));
     // With the grant it goes on by itself.
