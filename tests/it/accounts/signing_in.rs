@@ -52,12 +52,15 @@ async fn people_sign_up_in_and_out(#[values(On::Sqlite, On::Postgres)] on: On) {
 async fn a_wrong_password_and_no_account_look_alike(#[values(On::Sqlite, On::Postgres)] on: On) {
     let host = host_on(on).await;
     somebody(&host, "ada").await;
-    let mut times = Vec::new();
-    for _ in 0..4 {
-        for email in ["ada@example.com", "nobody@example.com"] {
+    // The quickest of each: noise only adds. What is alike gets so close sooner or later; what is not
+    // never does.
+    let mut quickest = [Duration::MAX; 2];
+    for round in 0..9 {
+        for (email, quickest) in ["ada@example.com", "nobody@example.com"].iter().zip(&mut quickest)
+        {
             let start = Instant::now();
             let answer = sign_in(&host, email, "not the password").await;
-            times.push(start.elapsed());
+            *quickest = start.elapsed().min(*quickest);
             assert_eq!(code(&answer), "unauthenticated");
             assert_eq!(
                 answer["errors"][0]["message"],
@@ -65,11 +68,12 @@ async fn a_wrong_password_and_no_account_look_alike(#[values(On::Sqlite, On::Pos
             );
             assert_eq!(answer["data"], json!({ "signIn": null }));
         }
+        let [wrong, nobody] = quickest;
+        if round >= 3 && nobody > wrong / 2 && wrong > nobody / 2 {
+            break;
+        }
+        assert!(round < 8, "{wrong:?} {nobody:?}");
     }
-    // The quickest of each: noise only adds.
-    let quickest = |from: usize| *times.iter().skip(from).step_by(2).min().unwrap();
-    let (wrong, nobody) = (quickest(0), quickest(1));
-    assert!(nobody > wrong / 2 && wrong > nobody / 2, "{wrong:?} {nobody:?}");
     host.stop().await;
 }
 
