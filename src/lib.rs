@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backend;
+pub mod backoff;
 pub mod cli;
 pub mod control;
 pub mod ctx;
@@ -26,3 +27,4 @@ pub mod services;
 pub mod settings;
 pub mod store;
 pub mod value;
+pub mod writer;

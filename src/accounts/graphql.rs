@@ -7,9 +7,10 @@ use futures_util::future::BoxFuture;
 
 use super::{Accounts, NewUser, UserUpdate};
 use crate::error::{Error, Result};
+use crate::extension::graphql::hosted::{input, object, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef,
-    Operation, RootField, TypeDef, TypeRef, for_fn,
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputValueDef, Operation, RootField,
+    TypeDef, for_fn,
 };
 use crate::request::{RequestContext, Role};
 use crate::store::users::UserRecord;
@@ -129,21 +130,6 @@ pub fn declarations(accounts: &Arc<Accounts>) -> Arc<Declarations> {
         ),
     ];
     Arc::new(Declarations { owner: HOST.into(), types, fields })
-}
-
-fn ty(text: &str) -> TypeRef {
-    TypeRef::parse(text).expect("the types in this file are written right; every host uses them")
-}
-
-fn object(name: &str, description: &str, fields: &[(&str, &str)]) -> TypeDef {
-    let fields = fields.iter().map(|(name, of)| FieldDef::new(*name, ty(of))).collect();
-    let (name, description) = (name.to_owned(), Some(description.to_owned()));
-    TypeDef::Object(ObjectDef { name, description, fields, place: None })
-}
-
-fn input(name: &str, fields: &[(&str, &str)]) -> TypeDef {
-    let fields = fields.iter().map(|(name, of)| InputValueDef::new(*name, ty(of))).collect();
-    TypeDef::Input(InputDef { name: name.into(), description: None, fields, place: None })
 }
 
 type Handler = for<'a> fn(&'a Accounts, Map, &'a RequestContext) -> BoxFuture<'a, Result<Value>>;

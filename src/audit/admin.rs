@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use crate::error::Result;
-use crate::events::admin::{described, number, ty};
+use crate::events::admin::number;
+use crate::extension::graphql::hosted::{described, described_object, input, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, HOST, InputDef, InputValueDef, ObjectDef, Operation, RootField, TypeDef,
-    for_fn,
+    Auth, Declarations, HOST, InputValueDef, Operation, RootField, for_fn,
 };
 use crate::services::{Services, ServicesCell};
 use crate::store::audit_log::{self, Entry, Filter};
@@ -37,20 +37,12 @@ const FIELDS: &[(&str, &str, &str)] = &[
 pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
     let filter = [("pluginId", "String"), ("action", "String")];
     let types = vec![
-        TypeDef::Object(ObjectDef {
-            name: "AuditEntry".into(),
-            description: Some(
-                "Something that was done to a plugin, or that one was denied.".into(),
-            ),
-            fields: FIELDS.iter().map(|(name, of, what)| described(name, of, what)).collect(),
-            place: None,
-        }),
-        TypeDef::Input(InputDef {
-            name: "AuditFilter".into(),
-            description: None,
-            fields: filter.iter().map(|(name, of)| InputValueDef::new(*name, ty(of))).collect(),
-            place: None,
-        }),
+        described_object(
+            "AuditEntry",
+            "Something that was done to a plugin, or that one was denied.",
+            FIELDS,
+        ),
+        input("AuditFilter", &filter),
     ];
     let services = services.clone();
     let resolver = for_fn(move |_, args, _| {

@@ -6,9 +6,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::error::{Error, Result};
+use crate::extension::graphql::hosted::{described, described_object, input, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef,
-    Operation, RootField, TypeDef, TypeRef, for_fn,
+    Auth, Declarations, EnumDef, EnumValueDef, HOST, InputValueDef, Operation, RootField, TypeDef,
+    for_fn,
 };
 use crate::services::{Services, ServicesCell};
 use crate::store::DbErrorKind;
@@ -46,10 +47,7 @@ pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
             place: None,
         })
     };
-    let id_input = |name: &str| {
-        let fields = vec![InputValueDef::new("id", ty("String!"))];
-        TypeDef::Input(InputDef { name: name.into(), description: None, fields, place: None })
-    };
+    let id_input = |name: &str| input(name, &[("id", "String!")]);
     let filter = [
         ("id", "String"),
         ("pluginId", "String"),
@@ -64,18 +62,8 @@ pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
             "WAITING for its time, its turn or its plugin; RUNNING; or DEAD: it has failed too often.",
             &["WAITING", "RUNNING", "DEAD"],
         ),
-        TypeDef::Object(ObjectDef {
-            name: "Delivery".into(),
-            description: Some("A call that is owed to a plugin.".into()),
-            fields: FIELDS.iter().map(|(name, of, what)| described(name, of, what)).collect(),
-            place: None,
-        }),
-        TypeDef::Input(InputDef {
-            name: "DeliveriesFilter".into(),
-            description: None,
-            fields: filter.iter().map(|(name, of)| InputValueDef::new(*name, ty(of))).collect(),
-            place: None,
-        }),
+        described_object("Delivery", "A call that is owed to a plugin.", FIELDS),
+        input("DeliveriesFilter", &filter),
         id_input("RetryDeliveryInput"),
         id_input("DiscardDeliveryInput"),
     ];
@@ -105,16 +93,6 @@ pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
     );
     discard.field = discard.field.arg(InputValueDef::new("input", ty("DiscardDeliveryInput!")));
     Arc::new(Declarations { owner: HOST.into(), types, fields: vec![list, retry, discard] })
-}
-
-pub(crate) fn ty(text: &str) -> TypeRef {
-    TypeRef::parse(text).expect("the types in this file are written right; every host uses them")
-}
-
-pub(crate) fn described(name: &str, of: &str, description: &str) -> FieldDef {
-    let mut field = FieldDef::new(name, ty(of));
-    field.description = Some(description.to_owned());
-    field
 }
 
 type Handler = fn(Arc<Services>, Map) -> BoxFuture<'static, Result<Value>>;

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::backoff;
 use crate::ctx::{CallContext, DeliveryInfo};
 use crate::error::{Phase, Problem};
 use crate::extension::hooks::{Hook, HookTable};
@@ -155,7 +156,7 @@ impl Dispatcher {
         let (plugin, name, handler) = (&delivery.plugin_id, &delivery.name, &delivery.handler);
         let kind = delivery.kind.as_str();
         let noted = if attempt < max_attempts {
-            let delay = delay_after(*attempt);
+            let delay = backoff::after(*attempt, FIRST_DELAY, LONGEST_DELAY);
             tracing::warn!(
                 %plugin, kind, %name, %handler, attempt, in_ms = delay.as_millis() as u64,
                 "a delivery failed and is tried again: {message}"
@@ -245,30 +246,9 @@ async fn call(
     }
 }
 
-/// How long to wait after a failed attempt: about 1 s, doubled for each attempt before, up to an hour.
-/// A fifth more or less keeps those that failed together apart.
-fn delay_after(attempt: u32) -> Duration {
-    let doubled = FIRST_DELAY.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
-    let random = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-    doubled.min(LONGEST_DELAY).mul_f64(0.8 + 0.4 * random)
-}
-
 /// A failure that changes nothing but that a delivery is made once more.
 fn log(result: Result<(), DbError>) {
     if let Err(error) = result {
         tracing::warn!("cannot note how a delivery ended; it is made again: {error}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn delays_double_from_a_second_to_an_hour() {
-        for (attempt, seconds) in [(1, 1.0), (2, 2.0), (5, 16.0), (13, 3600.0), (100, 3600.0)] {
-            let delay = delay_after(attempt).as_secs_f64();
-            assert!((0.8 * seconds..=1.2 * seconds).contains(&delay), "{attempt}: {delay}");
-        }
     }
 }

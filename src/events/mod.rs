@@ -14,8 +14,9 @@ pub mod scheduler;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast};
 
 pub use outbox::{MAX_ATTEMPTS, MAX_PAYLOAD_BYTES, addressed, payload_json};
 
@@ -23,6 +24,7 @@ use crate::services::Services;
 use crate::store::deliveries::{self, NewDelivery};
 use crate::store::{DbError, Session};
 use crate::value::Value;
+use crate::writer::Writer;
 
 /// An event that hooks have raised may raise events in turn, this many times over.
 pub const MAX_DEPTH: u32 = 16;
@@ -67,15 +69,8 @@ pub struct EventBus {
     subscribers: broadcast::Sender<Event>,
     services: OnceLock<Weak<Services>>,
     /// What is to be written for the host's own events, in the order in which they were raised.
-    writing: OnceLock<mpsc::UnboundedSender<Write>>,
+    writer: Writer<Vec<NewDelivery>>,
     wake: Notify,
-}
-
-#[derive(Debug)]
-enum Write {
-    Deliveries(Vec<NewDelivery>),
-    /// Says when everything before it is written.
-    Mark(oneshot::Sender<()>),
 }
 
 impl Default for EventBus {
@@ -83,7 +78,7 @@ impl Default for EventBus {
         EventBus {
             subscribers: broadcast::channel(SUBSCRIBER_BACKLOG).0,
             services: OnceLock::new(),
-            writing: OnceLock::new(),
+            writer: Writer::default(),
             wake: Notify::new(),
         }
     }
@@ -92,11 +87,9 @@ impl Default for EventBus {
 impl EventBus {
     /// Tells the bus where the hooks and the database are. Before that, only embedders hear of events.
     pub fn connect(&self, services: &Arc<Services>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
         // A second call would name the same services.
-        if self.services.set(Arc::downgrade(services)).is_ok() && self.writing.set(sender).is_ok() {
-            tokio::spawn(write_in_order(Arc::downgrade(services), receiver));
-        }
+        let _ = self.services.set(Arc::downgrade(services));
+        self.writer.start(services, |services, batch| write(services, batch).boxed());
     }
 
     /// All events from now on.
@@ -118,12 +111,7 @@ impl EventBus {
         };
         match deliveries {
             Ok(deliveries) if deliveries.is_empty() => {}
-            Ok(deliveries) => {
-                if let Some(writing) = self.writing.get() {
-                    // The writer ends with the services, and then nobody listens any more.
-                    let _ = writing.send(Write::Deliveries(deliveries));
-                }
-            }
+            Ok(deliveries) => self.writer.send(deliveries),
             Err(error) => {
                 tracing::error!(event = %event.name, "the event is not delivered: {error}")
             }
@@ -176,35 +164,16 @@ impl EventBus {
     /// Waits until the deliveries of everything emitted so far are written, or until the patience is
     /// over.
     pub async fn written(&self, patience: Duration) {
-        let Some(writing) = self.writing.get() else { return };
-        let (mark, reached) = oneshot::channel();
-        if writing.send(Write::Mark(mark)).is_ok()
-            && tokio::time::timeout(patience, reached).await.is_err()
-        {
+        if !self.writer.written(patience).await {
             tracing::warn!("gave up on writing the deliveries of events");
         }
     }
 }
 
-async fn write_in_order(services: Weak<Services>, mut queue: mpsc::UnboundedReceiver<Write>) {
-    while let Some(first) = queue.recv().await {
-        let Some(services) = services.upgrade() else { return };
-        let (mut batch, mut marks) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(write) = next {
-            match write {
-                Write::Deliveries(more) => batch.extend(more),
-                Write::Mark(mark) => marks.push(mark),
-            }
-            next = queue.try_recv().ok();
-        }
-        if let Err(error) = deliveries::insert(&services.store.session(), batch).await {
-            tracing::error!("deliveries of the host's events are lost: {error}");
-        }
-        for mark in marks {
-            // Whoever waited may have lost patience.
-            let _ = mark.send(());
-        }
-        services.events.wake();
+async fn write(services: Arc<Services>, batch: Vec<Vec<NewDelivery>>) {
+    let deliveries = batch.into_iter().flatten().collect();
+    if let Err(error) = deliveries::insert(&services.store.session(), deliveries).await {
+        tracing::error!("deliveries of the host's events are lost: {error}");
     }
+    services.events.wake();
 }

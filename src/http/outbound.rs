@@ -4,7 +4,7 @@
 //! in which it could come to lead to somewhere else. Redirects are requests of their own, which need a grant
 //! of their own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::address::is_public;
+use crate::backoff;
 use crate::error::Error;
 use crate::permission::{self, Reach};
 use crate::plugin::generation::Generation;
@@ -24,7 +25,8 @@ use crate::plugin::generation::Generation;
 const MAX_REDIRECTS: usize = 10;
 /// The largest body of a response, in bytes.
 pub const MAX_RESPONSE: usize = 8 * 1024 * 1024;
-/// The longest wait between two attempts.
+/// The first wait between two attempts, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The clients, each with its connections.
@@ -128,7 +130,9 @@ impl Outbound {
                 return result;
             }
             attempt += 1;
-            let wait = after.unwrap_or_else(|| backoff(attempt)).min(LONGEST_WAIT);
+            let wait = after
+                .unwrap_or_else(|| backoff::after(attempt, FIRST_WAIT, LONGEST_WAIT))
+                .min(LONGEST_WAIT);
             if Instant::now() + wait >= request.deadline {
                 return result;
             }
@@ -237,13 +241,6 @@ fn told(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// From a tenth of a second, doubled each time, a fifth more or less.
-fn backoff(attempt: u32) -> Duration {
-    let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-    let doubled = Duration::from_millis(100).saturating_mul(1 << (attempt - 1).min(16));
-    doubled.mul_f64(0.8 + 0.4 * random)
-}
-
 fn failure(error: &reqwest::Error, url: &Url) -> OutError {
     use std::error::Error as _;
     let host = url.host_str().unwrap_or_default();
@@ -281,7 +278,7 @@ impl Resolve for PublicOnly {
         Box::pin(async move {
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let is_public = |address: &SocketAddr| is_public(canonical(address.ip()));
+            let is_public = |address: &SocketAddr| is_public(address.ip().to_canonical());
             // One that is not public among others is no accident.
             if found.is_empty() || !found.iter().all(is_public) {
                 return Err(Box::new(NotPublic) as Box<dyn std::error::Error + Send + Sync>);
@@ -289,8 +286,4 @@ impl Resolve for PublicOnly {
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
-}
-
-fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }

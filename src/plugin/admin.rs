@@ -10,9 +10,10 @@ use super::manager::Manager;
 use super::update::Update;
 use crate::audit;
 use crate::error::{Error, Result};
+use crate::extension::graphql::hosted::{input, object, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef,
-    Operation, RootField, TypeDef, TypeRef, for_fn,
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputValueDef, Operation, RootField,
+    TypeDef, for_fn,
 };
 use crate::store::plugins::PluginFilter;
 use crate::value::{Map, Value};
@@ -137,16 +138,6 @@ const ERROR_FIELDS: &[(&str, &str)] = &[
     ("at", "DateTime!"),
 ];
 
-fn ty(text: &str) -> TypeRef {
-    TypeRef::parse(text).expect("the types in this file are written right; every host uses them")
-}
-
-fn object(name: &str, description: &str, fields: &[(&str, &str)]) -> TypeDef {
-    let fields = fields.iter().map(|(name, of)| FieldDef::new(*name, ty(of))).collect();
-    let (name, description) = (name.to_owned(), Some(description.to_owned()));
-    TypeDef::Object(ObjectDef { name, description, fields, place: None })
-}
-
 fn plugin_type(cell: &ManagerCell) -> TypeDef {
     let mut plugin = object("Plugin", "A plugin and what is known about it.", PLUGIN_FIELDS);
     let cell = cell.clone();
@@ -167,11 +158,6 @@ fn plugin_type(cell: &ManagerCell) -> TypeDef {
         object.fields.push(field);
     }
     plugin
-}
-
-fn input(name: &str, fields: &[(&str, &str)]) -> TypeDef {
-    let fields = fields.iter().map(|(name, of)| InputValueDef::new(*name, ty(of))).collect();
-    TypeDef::Input(InputDef { name: name.into(), description: None, fields, place: None })
 }
 
 type Handler = fn(Manager, Map) -> BoxFuture<'static, Result<Value>>;

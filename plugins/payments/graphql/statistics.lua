@@ -25,34 +25,29 @@ function M.registerStatistics(builder)
 	}
 	builder:objectType("PaymentStatistics", { description = "What was ordered and paid.", fields = fields })
 
-	builder:queryField("organizationStatistics", {
-		type = "PaymentStatistics!",
-		auth = "administrator",
-		args = { organizationId = "String!", currency = "String" },
-		resolve = function(_, args, ctx)
-			local currency = args.currency or ctx.config.currency
-			return summed(ctx.db:from("orders"):where({ organizationId = args.organizationId, currency = currency }))
-		end,
-	})
+	-- A field about the orders that `of(args, ctx)` says.
+	local function field(name, auth, args, of)
+		args.currency = "String"
+		builder:queryField(name, {
+			type = "PaymentStatistics!",
+			auth = auth,
+			args = args,
+			resolve = function(_, given, ctx)
+				local orders = ctx.db:from("orders"):where({ currency = given.currency or ctx.config.currency })
+				return summed(orders:where(of(given, ctx)))
+			end,
+		})
+	end
 
-	builder:queryField("myStatistics", {
-		type = "PaymentStatistics!",
-		args = { currency = "String" },
-		resolve = function(_, args, ctx)
-			local currency = args.currency or ctx.config.currency
-			return summed(ctx.db:from("orders"):where({ userId = ctx.user.id, currency = currency }))
-		end,
-	})
-
-	builder:queryField("userStatistics", {
-		type = "PaymentStatistics!",
-		auth = "administrator",
-		args = { userId = "String!", currency = "String" },
-		resolve = function(_, args, ctx)
-			local currency = args.currency or ctx.config.currency
-			return summed(ctx.db:from("orders"):where({ userId = args.userId, currency = currency }))
-		end,
-	})
+	field("myStatistics", "user", {}, function(_, ctx)
+		return { userId = ctx.user.id }
+	end)
+	field("userStatistics", "administrator", { userId = "String!" }, function(args)
+		return { userId = args.userId }
+	end)
+	field("organizationStatistics", "administrator", { organizationId = "String!" }, function(args)
+		return { organizationId = args.organizationId }
+	end)
 end
 
 return M

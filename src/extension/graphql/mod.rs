@@ -15,6 +15,7 @@ mod document;
 mod execute;
 mod format;
 mod from_table;
+pub mod hosted;
 mod model;
 mod names;
 mod output;
