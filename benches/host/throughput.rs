@@ -42,7 +42,12 @@ fn rust_field() -> Declarations {
         .arg(InputValueDef::new("id", ty("ID!")))
         .resolver(resolver);
     let root = RootField { operation: Operation::Query, field, auth: Auth::Public };
-    Declarations { owner: "bench".into(), types: vec![TypeDef::Object(object)], fields: vec![root] }
+    Declarations {
+        owner: "bench".into(),
+        types: vec![TypeDef::Object(object)],
+        fields: vec![root],
+        ..Default::default()
+    }
 }
 
 fn ask(url: &str, field: &str) -> f64 {

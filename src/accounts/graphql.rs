@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 
 use super::{Accounts, NewUser, UserUpdate};
 use crate::error::{Error, Result};
-use crate::extension::graphql::hosted::{input, object, ty};
+use crate::extension::graphql::hosted::{self, input, object, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputValueDef, Operation, RootField,
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputValueDef, Operation, RootField,
     TypeDef, for_fn,
 };
 use crate::request::{RequestContext, Role};
@@ -129,7 +129,7 @@ pub fn declarations(accounts: &Arc<Accounts>) -> Arc<Declarations> {
             delete,
         ),
     ];
-    Arc::new(Declarations { owner: HOST.into(), types, fields })
+    hosted::declarations(types, fields)
 }
 
 type Handler = for<'a> fn(&'a Accounts, Map, &'a RequestContext) -> BoxFuture<'a, Result<Value>>;

@@ -7,10 +7,8 @@ use futures_util::FutureExt as _;
 
 use crate::error::Result;
 use crate::events::admin::number;
-use crate::extension::graphql::hosted::{described, described_object, input, ty};
-use crate::extension::graphql::{
-    Auth, Declarations, HOST, InputValueDef, Operation, RootField, for_fn,
-};
+use crate::extension::graphql::hosted::{self, described, described_object, input, ty};
+use crate::extension::graphql::{Auth, Declarations, InputValueDef, Operation, RootField, for_fn};
 use crate::services::{Services, ServicesCell};
 use crate::store::audit_log::{self, Entry, Filter};
 use crate::value::{Map, Value};
@@ -55,7 +53,7 @@ pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
         .arg(InputValueDef::new("offset", ty("Int")))
         .resolver(resolver);
     let field = RootField { operation: Operation::Query, field, auth: Auth::Administrator };
-    Arc::new(Declarations { owner: HOST.into(), types, fields: vec![field] })
+    hosted::declarations(types, vec![field])
 }
 
 async fn list(services: Arc<Services>, args: Map) -> Result<Value> {

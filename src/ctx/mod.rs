@@ -16,7 +16,7 @@ mod jobs;
 mod kv;
 mod logger;
 mod plugin;
-mod pubsub;
+pub mod pubsub;
 mod reply;
 mod request;
 mod user;

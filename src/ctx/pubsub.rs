@@ -55,7 +55,7 @@ struct Topic {
 impl UserData for Topic {
     fn register(registry: &mut UserDataRegistry<Self>) {
         registry.add_async_method("receive", |lua, this, seconds: Option<f64>| {
-            let (call, mut subscription) = (this.call.clone(), this.subscription.clone());
+            let (call, subscription) = (this.call.clone(), this.subscription.clone());
             async move {
                 check_can_wait(&lua, "ctx.pubsub")?;
                 let deadline = call.get()?.deadline;
@@ -71,7 +71,7 @@ impl UserData for Topic {
                     Ok(Ok(payload)) => {
                         bridge::without_limit(&lua, || bridge::to_lua(&lua, &payload))
                     }
-                    Ok(Err(Missed(count))) => Err(Failure::misuse(format!(
+                    Ok(Err(Missed { count, .. })) => Err(Failure::misuse(format!(
                         "ctx.pubsub: {count} messages came faster than they were received"
                     ))),
                 }
@@ -81,6 +81,23 @@ impl UserData for Topic {
             Ok(format!("subscription to {}", this.subscription.topic()))
         });
     }
+}
+
+/// The subscription that a script has returned.
+///
+/// # Errors
+/// When it has returned something else.
+pub fn subscription_of(value: &Value) -> mlua::Result<Subscription> {
+    let found = match value {
+        Value::UserData(data) => match data.borrow::<Topic>() {
+            Ok(topic) => return Ok(topic.subscription.clone()),
+            Err(_) => "another object".to_owned(),
+        },
+        other => format!("a {}", other.type_name()),
+    };
+    Err(mlua::Error::runtime(format!(
+        "\"subscribe\" must return what ctx.pubsub:subscribe gives; it returned {found}"
+    )))
 }
 
 fn checked(topic: &LuaString) -> mlua::Result<String> {

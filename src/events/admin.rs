@@ -6,10 +6,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::error::{Error, Result};
-use crate::extension::graphql::hosted::{described, described_object, input, ty};
+use crate::extension::graphql::hosted::{self, described, described_object, input, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, HOST, InputValueDef, Operation, RootField, TypeDef,
-    for_fn,
+    Auth, Declarations, EnumDef, EnumValueDef, InputValueDef, Operation, RootField, TypeDef, for_fn,
 };
 use crate::services::{Services, ServicesCell};
 use crate::store::DbErrorKind;
@@ -92,7 +91,7 @@ pub fn declarations(services: &ServicesCell) -> Arc<Declarations> {
         discard,
     );
     discard.field = discard.field.arg(InputValueDef::new("input", ty("DiscardDeliveryInput!")));
-    Arc::new(Declarations { owner: HOST.into(), types, fields: vec![list, retry, discard] })
+    hosted::declarations(types, vec![list, retry, discard])
 }
 
 type Handler = fn(Arc<Services>, Map) -> BoxFuture<'static, Result<Value>>;

@@ -9,7 +9,7 @@ use crate::error::{Phase, Problem};
 use crate::lua::ScriptError;
 use crate::lua::require::SyntaxFailure;
 use crate::parts::Parts;
-use crate::plugin::generation::GenerationHandle;
+use crate::plugin::generation::{Generation, GenerationHandle};
 use crate::plugin::manifest::Manifest;
 use crate::plugin::source::Source;
 
@@ -23,6 +23,9 @@ pub struct Loading<'a> {
     pub lua: &'a Lua,
     /// Refers to the generation that this becomes.
     pub generation: GenerationHandle,
+    /// The active plugins that it depends on, and what they depend on; `None` if some of them are not
+    /// active, or if this was looked at before.
+    pub dependencies: Option<Vec<Arc<Generation>>>,
     pub handlers: Handlers,
     pub parts: Parts,
     pub problems: Vec<Problem>,
@@ -39,12 +42,14 @@ impl<'a> Loading<'a> {
         lua: &'a Lua,
         import: &'a Function,
         generation: GenerationHandle,
+        dependencies: Option<Vec<Arc<Generation>>>,
     ) -> Self {
         Loading {
             manifest,
             source,
             lua,
             generation,
+            dependencies,
             handlers: Handlers::new(),
             parts: Parts::default(),
             problems: Vec::new(),

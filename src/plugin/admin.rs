@@ -10,9 +10,9 @@ use super::manager::Manager;
 use super::update::Update;
 use crate::audit;
 use crate::error::{Error, Result};
-use crate::extension::graphql::hosted::{input, object, ty};
+use crate::extension::graphql::hosted::{self, input, object, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputValueDef, Operation, RootField,
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputValueDef, Operation, RootField,
     TypeDef, for_fn,
 };
 use crate::store::plugins::PluginFilter;
@@ -88,7 +88,7 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
             grant,
         ),
     ];
-    Arc::new(Declarations { owner: HOST.into(), types, fields })
+    hosted::declarations(types, fields)
 }
 
 /// Where the resolvers find the manager, which is made after the schema's declarations.

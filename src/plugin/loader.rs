@@ -96,10 +96,11 @@ pub async fn load(
         handle: handle.clone(),
     };
     let deadline = Instant::now() + blueprint.load_time_limit();
-    let (first, parts) = load_vm(&blueprint, deadline).await?;
+    let dependencies = dependencies(&blueprint.manifest, services);
+    let (first, parts) = load_vm(&blueprint, dependencies, deadline).await?;
     let mut loaded = vec![first];
     for _ in 1..instances {
-        loaded.push(load_vm(&blueprint, deadline).await?.0);
+        loaded.push(load_vm(&blueprint, None, deadline).await?.0);
     }
     let services = Arc::clone(services);
     Ok(Generation::new(number, blueprint, &handle, loaded, parts, warnings, services))
@@ -108,15 +109,32 @@ pub async fn load(
 /// A fresh VM for a generation that lost one. What the files declare was checked before.
 pub(super) async fn load_again(blueprint: &Blueprint) -> Result<LoadedVm, ScriptError> {
     let deadline = Instant::now() + blueprint.load_time_limit();
-    let (loaded, _) = load_vm(blueprint, deadline).await.map_err(|problems| {
+    let (loaded, _) = load_vm(blueprint, None, deadline).await.map_err(|problems| {
         let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
         ScriptError::new(ScriptErrorKind::Runtime(format!("cannot load the plugin again: {text}")))
     })?;
     Ok(loaded)
 }
 
+/// The active plugins that a plugin depends on, and those that they depend on.
+fn dependencies(manifest: &Manifest, services: &Services) -> Option<Vec<Arc<Generation>>> {
+    let world = services.world.load();
+    let mut found: Vec<Arc<Generation>> = Vec::new();
+    let mut open: Vec<String> = manifest.dependencies.keys().cloned().collect();
+    while let Some(id) = open.pop() {
+        if found.iter().any(|generation| generation.plugin_id() == id) {
+            continue;
+        }
+        let generation = world.generations().iter().find(|g| g.plugin_id() == id)?;
+        open.extend(generation.manifest().dependencies.keys().cloned());
+        found.push(Arc::clone(generation));
+    }
+    Some(found)
+}
+
 async fn load_vm(
     blueprint: &Blueprint,
+    dependencies: Option<Vec<Arc<Generation>>>,
     deadline: Instant,
 ) -> Result<(LoadedVm, Parts), Vec<Problem>> {
     let manifest = &*blueprint.manifest;
@@ -130,8 +148,9 @@ async fn load_vm(
     let options = VmOptions { memory: blueprint.memory };
     let vm = Vm::new(options, Arc::clone(&blueprint.modules), print).map_err(|e| failed(&e))?;
     let run = vm.run(deadline, async {
+        let handle = blueprint.handle.clone();
         let mut loading =
-            Loading::new(manifest, source, vm.lua(), vm.import(), blueprint.handle.clone());
+            Loading::new(manifest, source, vm.lua(), vm.import(), handle, dependencies);
         declare_lifecycle(&mut loading).await;
         for point in blueprint.points.iter() {
             point.declare(&mut loading).await;

@@ -171,6 +171,7 @@ impl Direct {
             owner: "bench".into(),
             types: vec![TypeDef::Object(object)],
             fields: vec![root(Operation::Query, item), root(Operation::Mutation, add)],
+            ..Default::default()
         }
     }
 

@@ -10,11 +10,17 @@ use super::definition::Definition;
 use super::format::Format;
 use super::from_table::{Direction, EnumUse};
 use super::model::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputDef, InputValueDef, ObjectDef,
-    Operation, Place, RootField, TypeDef,
+    Auth, CostDef, Declarations, EnumDef, EnumValueDef, ExtensionDef, FieldDef, InputDef,
+    InputValueDef, InterfaceDef, ObjectDef, Operation, Place, Resolve, RootField, ScalarDef,
+    TypeDef, UnionDef,
 };
-use super::resolvers::{LuaAuthCheck, LuaResolver};
+use super::resolve::TypeResolver;
+use super::resolvers::{
+    LuaAuthCheck, LuaBatchResolver, LuaResolver, LuaScalar, LuaSubscriber, LuaTypeResolver,
+    SubscriberKeys,
+};
 use super::types::TypeRef;
+use crate::events::pubsub::{BUFFER, MAX_BUFFER, Overflow};
 use crate::extension::database::TableSet;
 use crate::nearest::hint;
 use crate::plugin::generation::GenerationHandle;
@@ -46,10 +52,13 @@ impl Builder {
     /// are made from tables are neither declared nor looked at.
     pub fn new(
         plugin_id: &str,
+        dependencies: Vec<String>,
         generation: GenerationHandle,
         tables: Option<Arc<TableSet>>,
     ) -> Self {
-        let declarations = Declarations { owner: plugin_id.to_owned(), ..Default::default() };
+        let owner = plugin_id.to_owned();
+        let declarations =
+            Declarations { owner, is_plugin: true, dependencies, ..Default::default() };
         let collected = Collected { declarations, ..Default::default() };
         Builder {
             plugin_id: plugin_id.to_owned(),
@@ -73,29 +82,83 @@ impl Builder {
 
     fn object(&self, definition: &mut Definition) -> TypeDef {
         let description = definition.string("description");
-        let fields = definition.entries("fields");
-        definition.finish(&["description", "fields"]);
-        let owner = definition.name.clone();
-        let fields = fields
-            .into_iter()
-            .filter_map(|(name, value)| {
-                self.field(definition, &owner, &name, &value, &[], |_| ()).map(|(field, ())| field)
-            })
-            .collect();
-        let place = definition.place.clone();
-        TypeDef::Object(ObjectDef { name: owner, description, fields, place })
+        let interfaces = definition.strings("interfaces");
+        let fields = self.fields(definition);
+        definition.finish(&["description", "interfaces", "fields"]);
+        let (name, place) = (definition.name.clone(), definition.place.clone());
+        TypeDef::Object(ObjectDef { name, description, interfaces, fields, place })
+    }
+
+    fn interface(&self, definition: &mut Definition) -> TypeDef {
+        let description = definition.string("description");
+        let interfaces = definition.strings("interfaces");
+        let fields = self.fields(definition);
+        let resolve_type = self.resolve_type(definition);
+        definition.finish(&["description", "interfaces", "fields", "resolveType"]);
+        let (name, place) = (definition.name.clone(), definition.place.clone());
+        TypeDef::Interface(InterfaceDef {
+            name,
+            description,
+            interfaces,
+            fields,
+            resolve_type,
+            place,
+        })
+    }
+
+    fn union(&self, definition: &mut Definition) -> TypeDef {
+        let description = definition.string("description");
+        let types = definition.strings("types");
+        let resolve_type = self.resolve_type(definition);
+        definition.finish(&["description", "types", "resolveType"]);
+        let (name, place) = (definition.name.clone(), definition.place.clone());
+        TypeDef::Union(UnionDef { name, description, types, resolve_type, place })
+    }
+
+    fn resolve_type(&self, definition: &mut Definition) -> Option<Arc<dyn TypeResolver>> {
+        let key = definition.handler("resolveType", "graphql:type")?;
+        Some(Arc::new(LuaTypeResolver::new(self.generation.clone(), key)))
+    }
+
+    fn scalar(&self, definition: &mut Definition) -> TypeDef {
+        let description = definition.string("description");
+        let specified_by = definition.string("specifiedBy");
+        let parse = definition.handler("parse", "graphql:parse");
+        let serialize = definition.handler("serialize", "graphql:serialize");
+        definition.finish(&["description", "specifiedBy", "parse", "serialize"]);
+        let codec = Arc::new(LuaScalar::new(self.generation.clone(), parse, serialize));
+        let (name, place) = (definition.name.clone(), definition.place.clone());
+        TypeDef::Scalar(ScalarDef { name, description, specified_by, codec, place })
+    }
+
+    fn extension(&self, definition: &mut Definition) -> ExtensionDef {
+        let fields = self.fields(definition);
+        definition.finish(&["fields"]);
+        ExtensionDef { of: definition.name.clone(), fields, place: definition.place.clone() }
     }
 
     fn input(&self, definition: &mut Definition) -> TypeDef {
         let description = definition.string("description");
+        let one_of = definition.flag("oneOf");
         let fields = definition.entries("fields");
-        definition.finish(&["description", "fields"]);
+        definition.finish(&["description", "oneOf", "fields"]);
         let fields = fields
             .into_iter()
             .filter_map(|(name, value)| input_value(definition, &name, &value))
             .collect();
         let (name, place) = (definition.name.clone(), definition.place.clone());
-        TypeDef::Input(InputDef { name, description, fields, place })
+        TypeDef::Input(InputDef { name, description, one_of, fields, place })
+    }
+
+    fn fields(&self, definition: &mut Definition) -> Vec<FieldDef> {
+        let owner = definition.name.clone();
+        let fields = definition.entries("fields");
+        fields
+            .into_iter()
+            .filter_map(|(name, value)| {
+                self.field(definition, &owner, &name, &value, &[], |_| ()).map(|(field, ())| field)
+            })
+            .collect()
     }
 
     fn enumeration(&self, definition: &mut Definition) -> TypeDef {
@@ -128,26 +191,82 @@ impl Builder {
             .into_iter()
             .filter_map(|(name, value)| input_value(&mut own, &name, &value))
             .collect();
-        let resolver = own.function("resolve").map(|function| {
-            let key: Arc<str> = format!("graphql:{what}").into();
-            own.handlers.push((Arc::clone(&key), function));
-            Arc::new(LuaResolver::new(self.generation.clone(), key)) as _
-        });
+        let resolver = self.resolver(&mut own, known);
+        let cost = CostDef { own: own.count("cost"), list_size: own.count("listSize") };
         let more = further(&mut own);
-        own.finish(&[&["type", "description", "deprecated", "args", "resolve"], known].concat());
+        let common =
+            ["type", "description", "deprecated", "args", "resolve", "batch", "cost", "listSize"];
+        own.finish(&[&common, known].concat());
         let place = own.place.clone();
         definition.absorb(own);
-        let name = name.to_owned();
-        let field = FieldDef { name, description, deprecated, ty: ty?, args, resolver, place };
+        let mut field = FieldDef::new(name, ty?);
+        (field.description, field.deprecated) = (description, deprecated);
+        (field.args, field.resolver, field.cost, field.place) = (args, resolver, cost, place);
         Some((field, more))
+    }
+
+    fn resolver(&self, own: &mut Definition, known: &[&str]) -> Option<Resolve> {
+        let generation = || self.generation.clone();
+        let one = own.handler("resolve", "graphql");
+        let batch = own.handler("batch", "graphql:batch");
+        let subscribes = known.contains(&"subscribe");
+        if one.is_some() && batch.is_some() {
+            own.problem("it has both \"resolve\" and \"batch\"; one of them must do");
+        }
+        if subscribes && (one.is_some() || batch.is_some()) {
+            own.problem("a subscription has \"subscribe\", and perhaps \"filter\" and \"map\"");
+        }
+        if subscribes {
+            return self.subscriber(own);
+        }
+        if let Some(key) = one {
+            return Some(Resolve::One(Arc::new(LuaResolver::new(generation(), key))));
+        }
+        let key = batch?;
+        Some(Resolve::Batch(Arc::new(LuaBatchResolver::new(generation(), key))))
+    }
+
+    fn subscriber(&self, own: &mut Definition) -> Option<Resolve> {
+        let subscribe = own.handler("subscribe", "graphql:subscribe");
+        let filter = own.handler("filter", "graphql:filter");
+        let map = own.handler("map", "graphql:map");
+        let capacity =
+            own.count("buffer").map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        if capacity.is_some_and(|capacity| !(1..=MAX_BUFFER).contains(&capacity)) {
+            own.problem(&format!("\"buffer\" must be from 1 to {MAX_BUFFER}"));
+        }
+        let overflow = match own.string("overflow").as_deref() {
+            None | Some("end") => Overflow::End,
+            Some("dropOldest") => Overflow::DropOldest,
+            Some(_) => {
+                own.problem("\"overflow\" must be \"end\" or \"dropOldest\"");
+                Overflow::End
+            }
+        };
+        let Some(subscribe) = subscribe else {
+            own.problem("it needs a \"subscribe\" function");
+            return None;
+        };
+        let capacity = capacity.unwrap_or(BUFFER);
+        let generation = self.generation.clone();
+        let keys = SubscriberKeys { subscribe, filter, map };
+        let subscriber = LuaSubscriber::new(generation, keys, capacity, overflow);
+        Some(Resolve::Subscribe(Arc::new(subscriber)))
     }
 
     fn root_field(&self, operation: Operation, definition: &mut Definition) -> Option<RootField> {
         let name = format!("{}_{}", self.plugin_id, definition.name);
         let value = LuaValue::Table(definition.table.clone());
         let root = operation.type_name();
-        let (field, auth) = self.field(definition, root, &name, &value, &["auth"], |own| {
-            if own.value("resolve").is_nil() {
+        let known: &[&str] = match operation {
+            Operation::Subscription => {
+                &["auth", "subscribe", "filter", "map", "buffer", "overflow"]
+            }
+            _ => &["auth"],
+        };
+        let (field, auth) = self.field(definition, root, &name, &value, known, |own| {
+            let has_resolver = !own.value("resolve").is_nil() || !own.value("batch").is_nil();
+            if !has_resolver && operation != Operation::Subscription {
                 own.problem("it needs a \"resolve\" function");
             }
             self.auth(own, &name)
@@ -239,16 +358,46 @@ impl UserData for Builder {
                 to.fields.extend(this.root_field(Operation::Mutation, definition));
             })
         });
+        methods.add_method("interfaceType", |lua, this, args| {
+            this.declare(lua, "interfaceType", args, |definition, to| {
+                to.types.push(this.interface(definition));
+            })
+        });
+        methods.add_method("unionType", |lua, this, args| {
+            this.declare(lua, "unionType", args, |definition, to| {
+                to.types.push(this.union(definition));
+            })
+        });
+        methods.add_method("scalarType", |lua, this, args| {
+            this.declare(lua, "scalarType", args, |definition, to| {
+                to.types.push(this.scalar(definition));
+            })
+        });
+        methods.add_method("extendType", |lua, this, args| {
+            this.declare(lua, "extendType", args, |definition, to| {
+                to.extensions.push(this.extension(definition));
+            })
+        });
+        methods.add_method("subscriptionField", |lua, this, args| {
+            this.declare(lua, "subscriptionField", args, |definition, to| {
+                to.fields.extend(this.root_field(Operation::Subscription, definition));
+            })
+        });
         methods.add_meta_method(mlua::MetaMethod::Index, |_, _, key: LuaValue| {
             let key = key.to_string()?;
             let methods = [
                 "objectType",
                 "inputType",
                 "enumType",
+                "interfaceType",
+                "unionType",
+                "scalarType",
+                "extendType",
                 "objectFromTable",
                 "inputFromTable",
                 "queryField",
                 "mutationField",
+                "subscriptionField",
             ];
             Err::<LuaValue, _>(mlua::Error::runtime(format!(
                 "builder has no method \"{key}\"; it has {}",
@@ -287,9 +436,11 @@ pub(super) fn input_value(
         (_, default) => default,
     });
     let constraints = constraints(&mut own);
-    own.finish(&[&["type", "description", "default"], CONSTRAINTS].concat());
+    let deprecated = own.string("deprecated");
+    own.finish(&[&["type", "description", "default", "deprecated"], CONSTRAINTS].concat());
     definition.absorb(own);
-    Some(InputValueDef { name: name.to_owned(), description, ty: ty?, default, constraints })
+    let name = name.to_owned();
+    Some(InputValueDef { name, description, deprecated, ty: ty?, default, constraints })
 }
 
 const CONSTRAINTS: &[&str] = &["min", "max", "minLength", "maxLength", "pattern", "format"];

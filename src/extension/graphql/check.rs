@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use super::coerce::Coercer;
 use super::constraints::check_default;
+use super::merge::merged;
 use super::model::{
-    Declarations, EnumDef, FieldDef, HOST, InputDef, InputValueDef, ObjectDef, Place, TypeDef,
+    Declarations, EnumDef, ExtensionDef, FieldDef, HOST, InputDef, InputValueDef, InterfaceDef,
+    ObjectDef, Place, Resolve, TypeDef, UnionDef,
 };
 use super::names::{ROOTS, is_literal, misnamed};
 use super::response::path_text;
@@ -40,6 +42,8 @@ impl fmt::Display for SchemaProblem {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Object,
+    /// An interface or a union.
+    Abstract,
     Input,
     Leaf,
 }
@@ -52,6 +56,9 @@ pub fn check(sets: &[Arc<Declarations>]) -> Vec<SchemaProblem> {
     }
     for set in sets {
         checker.owner = &set.owner;
+        if set.is_plugin {
+            checker.plugins.insert(&set.owner);
+        }
         for def in &set.types {
             checker.declare(def);
         }
@@ -60,10 +67,30 @@ pub fn check(sets: &[Arc<Declarations>]) -> Vec<SchemaProblem> {
         checker.owner = &set.owner;
         for def in &set.types {
             match def {
-                TypeDef::Object(def) => checker.object(def),
+                TypeDef::Object(def) => {
+                    checker.implements(&def.name, &def.interfaces, def.place.as_ref());
+                    checker.fields("object", &def.name, &def.fields, def.place.as_ref());
+                    if def.fields.is_empty() && def.interfaces.is_empty() {
+                        let message = format!("the object type \"{}\" has no fields", def.name);
+                        checker.problem(def.place.as_ref(), message);
+                    }
+                }
+                TypeDef::Interface(def) => {
+                    checker.implements(&def.name, &def.interfaces, def.place.as_ref());
+                    checker.fields("interface", &def.name, &def.fields, def.place.as_ref());
+                    if def.fields.is_empty() && def.interfaces.is_empty() {
+                        let message = format!("the interface \"{}\" has no fields", def.name);
+                        checker.problem(def.place.as_ref(), message);
+                    }
+                }
+                TypeDef::Union(def) => checker.union(def),
                 TypeDef::Input(def) => checker.input(def),
                 TypeDef::Enum(def) => checker.enumeration(def),
+                TypeDef::Scalar(_) => {}
             }
+        }
+        for extension in &set.extensions {
+            checker.extension(set, extension);
         }
         checker.root_fields(set);
     }
@@ -71,23 +98,35 @@ pub fn check(sets: &[Arc<Declarations>]) -> Vec<SchemaProblem> {
         checker.owner = &set.owner;
         checker.input_circles(set);
     }
-    // Default values are only meaningful against types that are right.
-    if checker.problems.is_empty() {
-        let tables = Types::new(sets);
-        for set in sets {
-            checker.owner = &set.owner;
-            checker.defaults(set, &tables);
+    if !checker.problems.is_empty() {
+        return checker.problems;
+    }
+    // What follows is only meaningful where names are right.
+    let sets = merged(sets);
+    let mut further = Checker { problems: checker.problems, ..Default::default() };
+    super::conformance::check(&sets, |owner, place, message| {
+        further.owner = owner;
+        further.problem(place, message);
+    });
+    if further.problems.is_empty() {
+        let tables = Types::new(&sets);
+        for set in &sets {
+            further.owner = &set.owner;
+            further.defaults(set, &tables);
         }
     }
-    checker.problems
+    further.problems
 }
 
 #[derive(Default)]
 struct Checker<'d> {
     owner: &'d str,
+    /// The fields that extensions add, and who adds them.
+    added: HashMap<(&'d str, &'d str), &'d str>,
     kinds: HashMap<&'d str, Kind>,
     declared: HashMap<&'d str, (&'d str, &'d TypeDef)>,
     roots: HashMap<(&'static str, &'d str), &'d str>,
+    plugins: HashSet<&'d str>,
     problems: Vec<SchemaProblem>,
 }
 
@@ -134,8 +173,9 @@ impl<'d> Checker<'d> {
         self.declared.insert(name, (self.owner, def));
         let kind = match def {
             TypeDef::Object(_) => Kind::Object,
+            TypeDef::Interface(_) | TypeDef::Union(_) => Kind::Abstract,
             TypeDef::Input(_) => Kind::Input,
-            TypeDef::Enum(_) => Kind::Leaf,
+            TypeDef::Enum(_) | TypeDef::Scalar(_) => Kind::Leaf,
         };
         self.kinds.insert(name, kind);
     }
@@ -146,15 +186,116 @@ impl<'d> Checker<'d> {
         }
     }
 
-    fn object(&mut self, def: &'d ObjectDef) {
+    fn fields(&mut self, what: &str, of: &'d str, fields: &'d [FieldDef], place: Option<&Place>) {
+        self.unique(fields.iter().map(|f| &f.name), "field", of, place);
+        for field in fields {
+            let place = field.place.as_ref().or(place);
+            if what == "object" && matches!(field.resolver, Some(Resolve::Subscribe(_))) {
+                let message = format!("the field \"{of}.{}\" cannot be subscribed to", field.name);
+                self.problem(place, message);
+            }
+            self.field(of, field, place);
+        }
+    }
+
+    fn implements(&mut self, of: &str, interfaces: &'d [String], place: Option<&Place>) {
+        self.unique(interfaces.iter(), "interface", of, place);
+        for name in interfaces {
+            let message = match self.declared.get(name.as_str()) {
+                Some((_, TypeDef::Interface(_))) if name == of => {
+                    format!("the interface \"{of}\" implements itself")
+                }
+                Some((_, TypeDef::Interface(_))) => continue,
+                Some(_) => format!("\"{of}\" implements \"{name}\", which is no interface"),
+                None => {
+                    let hint = hint(name, self.declared.keys().copied());
+                    format!("\"{of}\" implements the unknown interface \"{name}\".{hint}")
+                }
+            };
+            self.problem(place, message);
+        }
+    }
+
+    fn union(&mut self, def: &'d UnionDef) {
+        let place = def.place.as_ref();
+        if def.types.is_empty() {
+            self.problem(place, format!("the union \"{}\" has no types", def.name));
+        }
+        self.unique(def.types.iter(), "type", &def.name, place);
+        for name in &def.types {
+            let message = match self.kinds.get(name.as_str()) {
+                Some(Kind::Object) => continue,
+                Some(_) => {
+                    let union = &def.name;
+                    format!("the union \"{union}\" has \"{name}\", which is no object type")
+                }
+                None => {
+                    let hint = hint(name, self.kinds.keys().copied());
+                    format!("the union \"{}\" has the unknown type \"{name}\".{hint}", def.name)
+                }
+            };
+            self.problem(place, message);
+        }
+    }
+
+    /// Fields that are added to a type of somebody else.
+    fn extension(&mut self, set: &'d Declarations, def: &'d ExtensionDef) {
+        let (name, place) = (&def.of, def.place.as_ref());
+        let Some((owner, TypeDef::Object(object))) = self.declared.get(name.as_str()).copied()
+        else {
+            let message = if ROOTS.contains(&name.as_str()) {
+                format!("the type \"{name}\" is not extended but added to with root fields")
+            } else if self.kinds.contains_key(name.as_str()) {
+                format!("\"{name}\" cannot be extended: it is no object type")
+            } else {
+                let hint = hint(name, self.declared.keys().copied());
+                format!(
+                    "the unknown type \"{name}\" is extended.{hint} A type of another plugin can be \
+                     extended if the manifest's \"dependencies\" name the plugin"
+                )
+            };
+            return self.problem(place, message);
+        };
+        let foreign = self.plugins.contains(owner) && owner != set.owner;
+        if foreign && !set.dependencies.iter().any(|id| id == owner) {
+            let message = format!(
+                "the type \"{name}\" of {} is extended; the manifest's \"dependencies\" must name \
+                 the plugin",
+                named(owner)
+            );
+            self.problem(place, message);
+        }
         if def.fields.is_empty() {
-            let message = format!("the object type \"{}\" has no fields", def.name);
-            self.problem(def.place.as_ref(), message);
+            self.problem(place, format!("the extension of \"{name}\" has no fields"));
         }
-        self.unique(def.fields.iter().map(|f| &f.name), "field", &def.name, def.place.as_ref());
         for field in &def.fields {
-            self.field(&def.name, field, field.place.as_ref().or(def.place.as_ref()));
+            let place = field.place.as_ref().or(place);
+            let path = format!("{name}.{}", field.name);
+            if object.fields.iter().any(|own| own.name == field.name) {
+                let message = format!("{} declares the field \"{path}\" itself", named(owner));
+                self.problem(place, message);
+            }
+            let adds = self.owner;
+            match self.added.insert((name, &field.name), adds) {
+                Some(first) if first == adds => {
+                    self.problem(place, format!("the field \"{path}\" is added twice"));
+                }
+                Some(first) => {
+                    let (first, adds) = (named(first), named(adds));
+                    let message = format!("{first} and {adds} both add the field \"{path}\"");
+                    self.problem(place, message);
+                }
+                None => {}
+            }
+            if field.resolver.is_none() {
+                let message = format!(
+                    "the field \"{path}\", added to a type of {}, needs \"resolve\" or \"batch\"",
+                    named(owner)
+                );
+                self.problem(place, message);
+            }
         }
+        self.fields("object", name, &def.fields, place);
     }
 
     fn input(&mut self, def: &'d InputDef) {
@@ -168,6 +309,15 @@ impl<'d> Checker<'d> {
             let at = format!("the field \"{}.{}\"", def.name, field.name);
             self.reference(&field.ty, Kind::Input, &at, place);
             self.constraints(field, &at, place);
+            self.deprecation(field, &at, place);
+            if def.one_of && (field.ty.is_non_null() || field.default.is_some()) {
+                let message = format!(
+                    "{at}: exactly one field of \"{}\" is given, since it is oneOf, so none can be \
+                     non-null or have a default",
+                    def.name
+                );
+                self.problem(place, message);
+            }
         }
     }
 
@@ -197,6 +347,14 @@ impl<'d> Checker<'d> {
             let at = format!("the argument \"{}\" of \"{path}\"", arg.name);
             self.reference(&arg.ty, Kind::Input, &at, place);
             self.constraints(arg, &at, place);
+            self.deprecation(arg, &at, place);
+        }
+    }
+
+    /// What must be given cannot be given up (section 3.13.3).
+    fn deprecation(&mut self, def: &InputValueDef, at: &str, place: Option<&Place>) {
+        if def.deprecated.is_some() && def.is_required() {
+            self.problem(place, format!("{at} is required, so it cannot be deprecated"));
         }
     }
 
@@ -210,16 +368,19 @@ impl<'d> Checker<'d> {
     fn reference(&mut self, ty: &TypeRef, wanted: Kind, at: &str, place: Option<&Place>) {
         let name = ty.name();
         let message = match self.kinds.get(name) {
+            Some(Kind::Abstract) if wanted == Kind::Object => return,
             Some(kind) if *kind == wanted || *kind == Kind::Leaf => match name {
                 "Upload" if wanted == Kind::Object => {
                     format!("{at} has the type \"{ty}\", but Upload is only for input")
                 }
                 _ => return,
             },
-            Some(Kind::Object) => {
-                format!(
-                    "{at} has the type \"{ty}\", but \"{name}\" is an object type, not an input type"
-                )
+            Some(kind @ (Kind::Object | Kind::Abstract)) => {
+                let what = match kind {
+                    Kind::Object => "an object type",
+                    _ => "an interface or union",
+                };
+                format!("{at} has the type \"{ty}\", but \"{name}\" is {what}, not an input type")
             }
             Some(_) => {
                 format!(
@@ -312,10 +473,11 @@ impl<'d> Checker<'d> {
     fn defaults(&mut self, set: &'d Declarations, tables: &Types) {
         for def in &set.types {
             match def {
-                TypeDef::Object(def) => {
-                    for field in &def.fields {
-                        let place = field.place.as_ref().or(def.place.as_ref());
-                        self.argument_defaults(&def.name, field, place, tables);
+                TypeDef::Object(ObjectDef { name, fields, place, .. })
+                | TypeDef::Interface(InterfaceDef { name, fields, place, .. }) => {
+                    for field in fields {
+                        let place = field.place.as_ref().or(place.as_ref());
+                        self.argument_defaults(name, field, place, tables);
                     }
                 }
                 TypeDef::Input(def) => {
@@ -324,7 +486,7 @@ impl<'d> Checker<'d> {
                         self.default_value(&at, field, def.place.as_ref(), tables);
                     }
                 }
-                TypeDef::Enum(_) => {}
+                TypeDef::Enum(_) | TypeDef::Union(_) | TypeDef::Scalar(_) => {}
             }
         }
         for root in &set.fields {

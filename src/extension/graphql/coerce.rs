@@ -1,13 +1,15 @@
 //! Input coercion: arguments (specification, section 6.4.1) and the input types themselves
 //! (section 3). See [`super::variables`] for variables.
 
+use std::sync::Arc;
+
 use async_graphql::parser::types::{BaseType, Type as ParsedType, VariableDefinition};
 use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue as ConstLiteral, Value as Literal};
 
 use super::response::PathSegment;
 use super::scalar::Scalar;
-use super::tables::{EnumType, Input, InputType, Type, Types};
+use super::tables::{CustomScalar, EnumType, Input, InputType, Type, Types};
 use super::types::TypeRef;
 use crate::nearest::hint;
 use crate::value::{Map, Value};
@@ -33,11 +35,24 @@ pub(super) enum Variables<'v> {
 /// Declared defaults may contain each other; deeper than this they must be going in a circle.
 const MAX_DEFAULTS: usize = 16;
 
+/// A value of a custom scalar, which its owner has yet to read.
+#[derive(Debug, Clone)]
+pub(super) struct CustomValue {
+    pub scalar: Arc<CustomScalar>,
+    /// As clients see it.
+    pub path: Vec<PathSegment>,
+    /// Where it is in the coerced value, with the lists that were made around single values.
+    pub place: Vec<PathSegment>,
+}
+
 /// Coerces values and collects everything that is wrong with them.
 #[derive(Debug)]
 pub(super) struct Coercer<'t> {
     types: &'t Types,
     pub path: Vec<PathSegment>,
+    place: Vec<PathSegment>,
+    /// What its owners have yet to read.
+    pub custom: Vec<CustomValue>,
     /// How many defaults deep it is.
     defaults: usize,
     /// Whether the literal in hand is for an input that has a default.
@@ -52,6 +67,8 @@ impl<'t> Coercer<'t> {
         Coercer {
             types,
             path: Vec::new(),
+            place: Vec::new(),
+            custom: Vec::new(),
             defaults: 0,
             has_default: false,
             issues: Vec::new(),
@@ -64,10 +81,26 @@ impl<'t> Coercer<'t> {
     }
 
     fn within<T>(&mut self, segment: PathSegment, run: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push(segment);
-        let result = run(self);
+        self.path.push(segment.clone());
+        let result = self.placed(segment, run);
         self.path.pop();
         result
+    }
+
+    fn placed<T>(&mut self, segment: PathSegment, run: impl FnOnce(&mut Self) -> T) -> T {
+        self.place.push(segment);
+        let result = run(self);
+        self.place.pop();
+        result
+    }
+
+    fn custom(&mut self, scalar: &Arc<CustomScalar>, value: Value) -> Value {
+        self.custom.push(CustomValue {
+            scalar: Arc::clone(scalar),
+            path: self.path.clone(),
+            place: self.place.clone(),
+        });
+        value
     }
 
     /// Coerces a value from outside GraphQL: a variable's or a declared default. After an issue
@@ -90,9 +123,13 @@ impl<'t> Coercer<'t> {
                     })
                     .collect(),
             ),
-            (TypeRef::List(inner), single) => Value::List(vec![self.value(inner, single)]),
+            (TypeRef::List(inner), single) => {
+                let first = PathSegment::Index(0);
+                Value::List(vec![self.placed(first, |this| this.value(inner, single))])
+            }
             (TypeRef::Named(name), _) => match self.types.get(name) {
                 Some(Type::Scalar(scalar)) => self.scalar(*scalar, value),
+                Some(Type::Custom(scalar)) => self.custom(scalar, value.clone()),
                 Some(Type::Enum(def)) => match value {
                     Value::String(s) => self.enum_value(def, s),
                     _ => self.not_an_enum(def, value.excerpt()),
@@ -103,7 +140,9 @@ impl<'t> Coercer<'t> {
                     Value::List(list) if list.is_empty() => self.object(def, &Map::new()),
                     _ => self.not_an_object(def, value.excerpt()),
                 },
-                Some(Type::Object(_)) | None => self.not_an_input(name, value.excerpt()),
+                Some(Type::Object(_) | Type::Abstract(_)) | None => {
+                    self.not_an_input(name, value.excerpt())
+                }
             },
         }
     }
@@ -151,10 +190,16 @@ impl<'t> Coercer<'t> {
                 Value::List(list)
             }
             (TypeRef::List(inner), single) => {
-                Value::List(vec![self.literal(inner, single, variables)?])
+                let first = PathSegment::Index(0);
+                let item = self.placed(first, |this| this.literal(inner, single, variables));
+                Value::List(vec![item?])
             }
             (TypeRef::Named(name), _) => match self.types.get(name) {
                 Some(Type::Scalar(scalar)) => self.scalar_literal(*scalar, literal, variables),
+                Some(Type::Custom(scalar)) => {
+                    let value = plain(literal, variables);
+                    self.custom(scalar, value)
+                }
                 Some(Type::Enum(def)) => match literal {
                     Literal::Enum(name) => self.enum_value(&def.clone(), name),
                     other => self.not_an_enum(&def.clone(), other.to_string()),
@@ -165,7 +210,9 @@ impl<'t> Coercer<'t> {
                     }
                     other => self.not_an_object(&def.clone(), other.to_string()),
                 },
-                Some(Type::Object(_)) | None => self.not_an_input(name, literal.to_string()),
+                Some(Type::Object(_) | Type::Abstract(_)) | None => {
+                    self.not_an_input(name, literal.to_string())
+                }
             },
         })
     }
@@ -283,6 +330,10 @@ impl<'t> Coercer<'t> {
         for key in map.keys() {
             self.known(def, key, || Value::Map(map.clone()).excerpt());
         }
+        if def.one_of {
+            let is_right = map.len() == 1 && map.values().all(|value| !value.is_null());
+            self.one_of(def, is_right, || Value::Map(map.clone()).excerpt());
+        }
         Value::Map(out)
     }
 
@@ -312,7 +363,36 @@ impl<'t> Coercer<'t> {
         for key in entries.keys() {
             self.known(def, key, || Literal::Object(entries.clone()).to_string());
         }
+        if def.one_of {
+            let found = || Literal::Object(entries.clone()).to_string();
+            let is_right = entries.len() == 1 && !entries.values().any(|v| *v == Literal::Null);
+            self.one_of(def, is_right, found);
+            if let (Some(Literal::Variable(name)), Variables::Unknown(definitions)) =
+                (entries.values().next(), variables)
+                && let Some(variable) = definitions.iter().find(|d| d.node.name.node == *name)
+                && variable.node.var_type.node.nullable
+            {
+                let message = format!(
+                    "Variable \"${name}\" must be non-nullable to be used for OneOf Input Object \
+                     \"{}\".",
+                    def.name
+                );
+                self.issue(format!("${name}"), message);
+            }
+        }
         Value::Map(out)
+    }
+
+    /// OneOf input objects (section 3.10.1).
+    fn one_of(&mut self, def: &InputType, is_right: bool, found: impl FnOnce() -> String) {
+        if !is_right {
+            let message = format!(
+                "Exactly one key must be specified for OneOf type \"{}\", and its value must not be \
+                 null.",
+                def.name
+            );
+            self.issue(found(), message);
+        }
     }
 
     /// An input field or argument that was not given: its default, an absent key, or an issue.

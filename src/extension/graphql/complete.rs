@@ -4,8 +4,8 @@
 
 use super::execute::{Execution, Path, Step};
 use super::output::Output;
-use super::plan::{DeclaredField, FieldKind, PlanField, Selection};
-use super::tables::OutputType;
+use super::plan::{Below, DeclaredField, FieldKind, PlanField, Selection};
+use super::tables::{AbstractType, OutputType};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -54,6 +54,12 @@ impl Execution<'_> {
                 Value::List(items) if items.is_empty() => return Shape::Object,
                 _ => (format!("an object of the type \"{name}\""), None),
             },
+            OutputType::Abstract(of) => match value {
+                Value::Map(_) => return Shape::Object,
+                _ => (format!("an object of the type \"{}\"", of.name), None),
+            },
+            // Its owner looks at it.
+            OutputType::Custom(_) => return Shape::Object,
             OutputType::Scalar(scalar) => match scalar.serialize(value) {
                 Ok(output) => return Shape::Done(Ok(output)),
                 Err(detail) => (scalar.expectation().to_owned(), Some(detail)),
@@ -103,14 +109,70 @@ impl Execution<'_> {
                 Ok(Output::List(list))
             }
             Shape::Object => {
-                let Some(selection) = &at.declared.selection else { return Ok(Output::Null) };
+                let selection: &Selection = match (&at.declared.below, ty) {
+                    (Below::One(selection), _) => selection,
+                    (Below::ByType(_), OutputType::Abstract(of)) => {
+                        match self.named_type(at, of, value, path) {
+                            Ok(selection) => selection,
+                            Err(done) => return done,
+                        }
+                    }
+                    _ => return Ok(Output::Null),
+                };
                 Ok(self.properties(selection, value, path))
             }
         }
     }
 
+    /// What is selected of an object of an interface or union, by its `__typename`.
+    pub(super) fn named_type<'a>(
+        &self,
+        at: At<'a>,
+        of: &AbstractType,
+        value: &Value,
+        path: &Path<'_>,
+    ) -> Result<&'a Selection, Completed> {
+        match (value.get("__typename").and_then(Value::as_str), of.possible.as_slice()) {
+            (Some(name), _) => self.selected_of(at, of, name, path),
+            (None, [only]) => self.selected_of(at, of, only, path),
+            (None, _) => {
+                let message = format!(
+                    "its type is not known; \"{}\" needs a \"resolveType\", or the value a \
+                     \"__typename\"",
+                    of.name
+                );
+                self.misfit(at, path, &message, "found no __typename");
+                Err(Ok(Output::Null))
+            }
+        }
+    }
+
+    /// What is selected of an object that turned out to be of the type `name`.
+    pub(super) fn selected_of<'a>(
+        &self,
+        at: At<'a>,
+        of: &AbstractType,
+        name: &str,
+        path: &Path<'_>,
+    ) -> Result<&'a Selection, Completed> {
+        if let Below::ByType(all) = &at.declared.below
+            && let Some((_, selection)) = all.iter().find(|(possible, _)| **possible == *name)
+        {
+            return Ok(selection);
+        }
+        let known = of.possible.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+        let message = format!("\"{}\" cannot be of the type {name:?}; it can be {known}", of.name);
+        self.misfit(at, path, &message, "found an unknown type");
+        Err(Ok(Output::Null))
+    }
+
     /// An object without resolvers. Null if one of its non-null fields is.
-    fn properties(&self, selection: &Selection, parent: &mut Value, path: &Path<'_>) -> Output {
+    pub(super) fn properties(
+        &self,
+        selection: &Selection,
+        parent: &mut Value,
+        path: &Path<'_>,
+    ) -> Output {
         let mut entries = Vec::with_capacity(selection.fields.len());
         for plan in &selection.fields {
             match self.property(plan, parent, path) {
@@ -157,7 +219,7 @@ impl Execution<'_> {
     }
 
     /// Records that a resolved value does not fit its type.
-    fn misfit(&self, at: At<'_>, path: &Path<'_>, message: &str, detail: &str) {
+    pub(super) fn misfit(&self, at: At<'_>, path: &Path<'_>, message: &str, detail: &str) {
         let field = &at.declared.field;
         let item = match path.step {
             Some(Step::Index(index)) => format!(" (item {index})"),

@@ -122,6 +122,38 @@ impl Definition {
         }
     }
 
+    /// A function that the host may call, and the key under which it does: `KIND:NAME`.
+    pub fn handler(&mut self, key: &str, kind: &str) -> Option<Arc<str>> {
+        let function = self.function(key)?;
+        let key: Arc<str> = format!("{kind}:{}", self.name).into();
+        self.handlers.push((Arc::clone(&key), function));
+        Some(key)
+    }
+
+    /// Whether something is so; not if it is not said.
+    pub fn flag(&mut self, key: &str) -> bool {
+        match self.value(key) {
+            LuaValue::Nil => false,
+            LuaValue::Boolean(flag) => flag,
+            other => {
+                self.wrong(key, "a boolean", &other);
+                false
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub fn strings(&mut self, key: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for item in self.list(key) {
+            match &item {
+                LuaValue::String(text) => texts.push(text.to_string_lossy()),
+                other => self.wrong(key, "a list of strings", other),
+            }
+        }
+        texts
+    }
+
     /// Any value that can leave the VM, if there is one. `ctx.null` gives a null.
     pub fn host_value(&mut self, key: &str) -> Option<Value> {
         match self.value(key) {

@@ -2,6 +2,7 @@
 //! items below which there are some, run side by side; everything else is done on the way, without
 //! a future (see [`super::complete`]).
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,21 +11,23 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 
-use super::coerce::{Coercer, Variables};
+use super::batches::{Batches, join_begun};
+use super::coerce::{Coercer, CustomValue, Variables};
 use super::complete::{At, Completed, Nulled, Shape, non_null};
-use super::model::Auth;
+use super::model::{Auth, Resolve};
 use super::output::Output;
-use super::plan::{Args, DeclaredField, FieldKind, Plan, PlanField, Selection};
+use super::plan::{Args, Below, DeclaredField, FieldKind, Plan, PlanField, Selection};
 use super::response::{GraphqlError, PathSegment, path_text};
+use super::scalar::Scalar;
 use super::stock::Stock;
-use super::tables::{OutputType, Types};
-use super::variables::{arguments_error, check_constraints};
+use super::tables::{CustomScalar, OutputType, Types};
+use super::variables::{arguments_error, check_constraints, read_custom};
 use crate::error::{Error, code};
 use crate::request::{RequestContext, Role};
 use crate::value::{Map, Value};
 
 /// What clients see of an error that may say more than they should know.
-const MASKED: &str = "An unexpected error occurred.";
+pub(super) const MASKED: &str = "An unexpected error occurred.";
 
 /// One request while it is executed.
 pub(super) struct Execution<'r> {
@@ -34,6 +37,7 @@ pub(super) struct Execution<'r> {
     /// Coerced.
     pub variables: &'r Map,
     pub errors: Mutex<Vec<GraphqlError>>,
+    pub batches: Batches,
 }
 
 /// The path to a value of the response, as a chain through the callers.
@@ -69,9 +73,51 @@ impl<'a> Path<'a> {
     }
 }
 
-impl Execution<'_> {
+impl<'r> Execution<'r> {
+    /// Runs with `errors` empty.
+    pub(super) fn new(
+        types: &'r Types,
+        stock: &'r Stock,
+        cx: &'r RequestContext,
+        variables: &'r Map,
+    ) -> Self {
+        let (errors, batches) = (Mutex::default(), Batches::default());
+        Execution { types, stock, cx, variables, errors, batches }
+    }
+
     /// ExecuteQuery and ExecuteMutation (section 6.2).
     pub(super) async fn run(&self, kind: OperationType, plan: &Plan) -> Output {
+        match plan.root.batches.is_empty() {
+            true => self.operation(kind, plan).await,
+            false => self.batches.run(self.cx, self.operation(kind, plan)).await,
+        }
+    }
+
+    /// ExecuteSubscriptionEvent (section 6.2.3.2), for an event whose field has this value.
+    pub(super) async fn event(&self, plan: &Plan, value: Result<Value, Error>) -> Output {
+        let Some(at) = plan.root.fields.first().and_then(at) else { return Output::Null };
+        let root = Path::default();
+        let complete = async {
+            let path = root.key(&at.plan.key);
+            match value {
+                Ok(mut value) => {
+                    let ty = &at.declared.field.output;
+                    self.completed(at, ty, &mut value, &path).await
+                }
+                Err(error) => self.failed(at, &path, error),
+            }
+        };
+        let done = match plan.root.batches.is_empty() {
+            true => complete.await,
+            false => self.batches.run(self.cx, complete).await,
+        };
+        match done {
+            Ok(output) => Output::Object(vec![(at.plan.key.clone(), output)]),
+            Err(Nulled) => Output::Null,
+        }
+    }
+
+    async fn operation(&self, kind: OperationType, plan: &Plan) -> Output {
         let mut root = Value::Null;
         let path = Path::default();
         let done = match kind {
@@ -170,7 +216,11 @@ impl Execution<'_> {
                     Some(run.boxed())
                 });
                 let all: Vec<BoxFuture<'_, (usize, Completed)>> = resolved.chain(waiting).collect();
-                for (index, output) in join_all(all).await {
+                let all = match set.batches.is_empty() {
+                    true => join_all(all).await,
+                    false => join_begun(all).await,
+                };
+                for (index, output) in all {
                     outputs[index] = output;
                     done.add(index);
                 }
@@ -212,10 +262,19 @@ impl Execution<'_> {
             Ok(value) => value,
             Err(error) => return self.failed(at, &path, error),
         };
-        let ty = &at.declared.field.output;
-        match at.declared.selection.as_ref().is_some_and(Selection::waits) {
-            true => self.complete_waiting(at, ty, &mut value, &path).await,
-            false => self.complete(at, ty, &mut value, &path),
+        self.completed(at, &at.declared.field.output, &mut value, &path).await
+    }
+
+    async fn completed(
+        &self,
+        at: At<'_>,
+        ty: &OutputType,
+        value: &mut Value,
+        path: &Path<'_>,
+    ) -> Completed {
+        match at.declared.waits {
+            true => self.complete_waiting(at, ty, value, path).await,
+            false => self.complete(at, ty, value, path),
         }
     }
 
@@ -225,42 +284,88 @@ impl Execution<'_> {
         if let Some(auth) = &field.auth {
             authorize(auth, self.cx)?;
         }
-        let args = match &declared.args {
-            Args::Constant { args, .. } => args.clone(),
-            Args::Dynamic(written) => {
-                let mut coercer = Coercer::new(self.types);
-                let args =
-                    coercer.arguments(&field.args, written, Variables::Known(self.variables));
-                match coercer.issues.as_slice() {
-                    [] => args,
-                    issues => return Err(arguments_error(issues)),
+        let args = self.arguments(declared)?;
+        let call = async {
+            let args = self.checked(declared, args).await?;
+            match &field.resolver {
+                Some(Resolve::One(resolver)) => {
+                    let _coming = self.batches.coming(declared.below.batches());
+                    match &field.visible {
+                        None => resolver.resolve(parent, args, self.cx).await,
+                        Some(names) => {
+                            resolver.resolve(&visible(parent, names), args, self.cx).await
+                        }
+                    }
+                }
+                Some(Resolve::Batch(_)) => {
+                    let identity = std::ptr::from_ref(parent) as usize;
+                    let parent = match &field.visible {
+                        None => parent.clone(),
+                        Some(names) => visible(parent, names),
+                    };
+                    let below = declared.below.batches();
+                    self.batches.load(field, (identity, parent), args, below).await
+                }
+                // A subscription's value comes with its event.
+                Some(Resolve::Subscribe(_)) | None => {
+                    Ok(parent.get(&field.name).cloned().unwrap_or_default())
                 }
             }
         };
-        let call = async {
-            if let Some(Auth::Custom(check)) = &field.auth
-                && !check.allowed(&args, self.cx).await?
-            {
-                return Err(denied(self.cx));
+        guarded(call).await
+    }
+
+    /// The coerced arguments of a field.
+    pub(super) fn arguments(
+        &self,
+        declared: &DeclaredField,
+    ) -> Result<(Map, Cow<'_, [CustomValue]>), Error> {
+        match &declared.args {
+            Args::Constant { args, custom, .. } => Ok((args.clone(), Cow::Owned(custom.clone()))),
+            Args::Dynamic(written) => {
+                let mut coercer = Coercer::new(self.types);
+                let args = coercer.arguments(
+                    &declared.field.args,
+                    written,
+                    Variables::Known(self.variables),
+                );
+                match coercer.issues.as_slice() {
+                    [] => Ok((args, Cow::Owned(coercer.custom))),
+                    issues => Err(arguments_error(issues)),
+                }
             }
-            match &declared.args {
-                Args::Constant { refused: Some(error), .. } => return Err((**error).clone()),
-                Args::Constant { .. } => {}
-                Args::Dynamic(_) => check_constraints(self.types, field, &args)?,
+        }
+    }
+
+    /// Arguments with the values of custom scalars in them read, if `auth` and the constraints let them
+    /// pass.
+    pub(super) async fn checked(
+        &self,
+        declared: &DeclaredField,
+        (mut args, custom): (Map, Cow<'_, [CustomValue]>),
+    ) -> Result<Map, Error> {
+        let field = &declared.field;
+        if !custom.is_empty() {
+            let mut value = Value::Map(args);
+            let issues = read_custom(&mut value, &custom, self.cx).await?;
+            if !issues.is_empty() {
+                return Err(arguments_error(&issues));
             }
-            match &field.resolver {
-                Some(resolver) => resolver.resolve(parent, args, self.cx).await,
-                None => Ok(parent.get(&field.name).cloned().unwrap_or_default()),
-            }
-        };
-        AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
-            let reason = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("no message");
-            Err(Error::unexpected(format!("the resolver panicked: {reason}")))
-        })
+            args = match value {
+                Value::Map(args) => args,
+                _ => Map::new(),
+            };
+        }
+        if let Some(Auth::Custom(check)) = &field.auth
+            && !check.allowed(&args, self.cx).await?
+        {
+            return Err(denied(self.cx));
+        }
+        match &declared.args {
+            Args::Constant { refused: Some(error), .. } => Err((**error).clone()),
+            Args::Constant { .. } => Ok(args),
+            Args::Dynamic(_) => check_constraints(self.types, field, &args).map(|()| args),
+        }
     }
 
     /// CompleteValue (section 6.4.3) for a value below which there are resolvers.
@@ -288,15 +393,81 @@ impl Execution<'_> {
                 let paths: Vec<Path<'_>> = (0..items.len()).map(|i| path.index(i)).collect();
                 let items = items.iter_mut().zip(&paths);
                 let all = items.map(|(item, path)| self.complete_waiting(at, inner, item, path));
-                let list: Result<Vec<Output>, Nulled> = join_all(all).await.into_iter().collect();
+                let all = match at.declared.below.batches().next() {
+                    None => join_all(all).await,
+                    Some(_) => join_begun(all.collect()).await,
+                };
+                let list: Result<Vec<Output>, Nulled> = all.into_iter().collect();
                 // An item that must not be null was: the list is.
                 return Ok(list.map_or(Output::Null, Output::List));
             }
-            let Some(selection) = &at.declared.selection else { return Ok(Output::Null) };
-            let done = self.selection(selection, value, path).await;
+            if let OutputType::Custom(scalar) = ty {
+                return self.custom(at, scalar, value, path).await;
+            }
+            let selection = match self.selected(at, ty, value, path).await {
+                Ok(selection) => selection,
+                Err(done) => return done,
+            };
+            let done = match selection.waits() {
+                true => self.selection(selection, value, path).await,
+                false => Ok(self.properties(selection, value, path)),
+            };
             Ok(done.unwrap_or(Output::Null))
         }
         .boxed()
+    }
+
+    /// What is selected of an object, whose type is found out if need be.
+    async fn selected<'a>(
+        &self,
+        at: At<'a>,
+        ty: &OutputType,
+        value: &Value,
+        path: &Path<'_>,
+    ) -> Result<&'a Selection, Completed> {
+        let OutputType::Abstract(of) = ty else {
+            return match &at.declared.below {
+                Below::One(selection) => Ok(selection),
+                _ => Err(Ok(Output::Null)),
+            };
+        };
+        let Some(resolver) = &of.resolver else { return self.named_type(at, of, value, path) };
+        let _coming = self.batches.coming(at.declared.below.batches());
+        match guarded(resolver.type_of(value, self.cx)).await {
+            Ok(name) => self.selected_of(at, of, &name, path),
+            Err(error) => {
+                self.record(at.plan, path, error);
+                Err(Ok(Output::Null))
+            }
+        }
+    }
+
+    /// A value of a custom scalar, as its owner writes it.
+    async fn custom(
+        &self,
+        at: At<'_>,
+        scalar: &CustomScalar,
+        value: &Value,
+        path: &Path<'_>,
+    ) -> Completed {
+        match guarded(scalar.codec.serialize(value, self.cx)).await {
+            Ok(Value::Null) => Ok(Output::Null),
+            Ok(written) => match Scalar::Json.serialize(&mut { written }) {
+                Ok(output) => Ok(output),
+                Err(detail) => {
+                    let message = format!(
+                        "\"serialize\" of the scalar \"{}\" gave a wrong value",
+                        scalar.name
+                    );
+                    self.misfit(at, path, &message, &detail);
+                    Ok(Output::Null)
+                }
+            },
+            Err(error) => {
+                self.record(at.plan, path, error);
+                Ok(Output::Null)
+            }
+        }
     }
 
     /// Records an error that a resolver returned, and masks it if it is unexpected.
@@ -344,6 +515,25 @@ impl Execution<'_> {
     }
 }
 
+/// What a function gives, or that it panicked.
+pub(super) async fn guarded<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
+        let reason = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Err(Error::unexpected(format!("the resolver panicked: {reason}")))
+    })
+}
+
+/// The part of a parent that plugins other than its owner may see.
+fn visible(parent: &Value, names: &[Arc<str>]) -> Value {
+    let Value::Map(map) = parent else { return Value::Map(Map::new()) };
+    let seen = map.iter().filter(|(key, _)| names.iter().any(|name| **name == ***key));
+    Value::Map(seen.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
 fn at(plan: &PlanField) -> Option<At<'_>> {
     match &plan.kind {
         FieldKind::Declared(declared) => Some(At { plan, declared }),
@@ -352,7 +542,7 @@ fn at(plan: &PlanField) -> Option<At<'_>> {
 }
 
 /// What needs no look at the arguments. A custom check decides about anonymous callers itself.
-fn authorize(auth: &Auth, cx: &RequestContext) -> Result<(), Error> {
+pub(super) fn authorize(auth: &Auth, cx: &RequestContext) -> Result<(), Error> {
     let role = cx.user.as_ref().map(|user| user.role);
     match (auth, role) {
         (Auth::Public | Auth::Custom(_), _) | (Auth::User, Some(_)) => Ok(()),

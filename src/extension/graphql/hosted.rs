@@ -1,6 +1,15 @@
 //! Writing down the host's own types and fields.
 
-use super::{FieldDef, InputDef, InputValueDef, ObjectDef, TypeDef, TypeRef};
+use std::sync::Arc;
+
+use super::{
+    Declarations, FieldDef, HOST, InputDef, InputValueDef, ObjectDef, RootField, TypeDef, TypeRef,
+};
+
+/// Everything that one part of the host declares.
+pub fn declarations(types: Vec<TypeDef>, fields: Vec<RootField>) -> Arc<Declarations> {
+    Arc::new(Declarations { owner: HOST.into(), types, fields, ..Default::default() })
+}
 
 /// A type that is written right.
 ///
@@ -21,18 +30,18 @@ pub fn described(name: &str, of: &str, description: &str) -> FieldDef {
 pub fn object(name: &str, description: &str, fields: &[(&str, &str)]) -> TypeDef {
     let fields = fields.iter().map(|(name, of)| FieldDef::new(*name, ty(of))).collect();
     let (name, description) = (name.to_owned(), Some(description.to_owned()));
-    TypeDef::Object(ObjectDef { name, description, fields, place: None })
+    TypeDef::Object(ObjectDef { name, description, fields, ..Default::default() })
 }
 
 /// An object of fields with descriptions: names, types, descriptions.
 pub fn described_object(name: &str, description: &str, fields: &[(&str, &str, &str)]) -> TypeDef {
     let fields = fields.iter().map(|(name, of, what)| described(name, of, what)).collect();
     let (name, description) = (name.to_owned(), Some(description.to_owned()));
-    TypeDef::Object(ObjectDef { name, description, fields, place: None })
+    TypeDef::Object(ObjectDef { name, description, fields, ..Default::default() })
 }
 
 /// An input of these names and types.
 pub fn input(name: &str, fields: &[(&str, &str)]) -> TypeDef {
     let fields = fields.iter().map(|(name, of)| InputValueDef::new(*name, ty(of))).collect();
-    TypeDef::Input(InputDef { name: name.into(), description: None, fields, place: None })
+    TypeDef::Input(InputDef { name: name.into(), fields, ..Default::default() })
 }

@@ -5,10 +5,12 @@
 //! dynamic executor does not propagate nulls, checks no output, loses the paths of errors and
 //! resolves nested fields one after another.
 
+mod batches;
 mod builder;
 mod check;
 mod coerce;
 mod complete;
+mod conformance;
 mod constraints;
 mod definition;
 mod document;
@@ -16,17 +18,20 @@ mod execute;
 mod format;
 mod from_table;
 pub mod hosted;
+mod merge;
 mod model;
 mod names;
 mod output;
 mod plan;
 mod point;
+mod resolve;
 mod resolvers;
 mod response;
 mod scalar;
 mod scan;
 mod schema;
 mod sdl;
+mod shapes;
 mod stock;
 mod tables;
 #[cfg(test)]
@@ -39,11 +44,15 @@ pub use check::{SchemaProblem, check};
 pub use constraints::{Constraints, Pattern};
 pub use format::Format;
 pub use model::{
-    Auth, AuthCheck, Declarations, EnumDef, EnumValueDef, FieldDef, HOST, InputDef, InputValueDef,
-    ObjectDef, Operation, Place, Resolver, RootField, TypeDef, for_fn,
+    Auth, CostDef, Declarations, EnumDef, EnumValueDef, ExtensionDef, FieldDef, HOST, InputDef,
+    InputValueDef, InterfaceDef, ObjectDef, Operation, Place, Resolve, RootField, ScalarDef,
+    TypeDef, UnionDef,
 };
 pub use output::Output;
 pub use point::Graphql;
+pub use resolve::{
+    AuthCheck, BatchResolver, Messages, Resolver, ScalarCodec, Subscriber, TypeResolver, for_fn,
+};
 pub use response::{GraphqlError, Location, Mode, Outcome, PathSegment, Request, Response};
 pub use scalar::Scalar;
 pub use schema::{Schema, SchemaOptions};

@@ -1,15 +1,11 @@
 //! What plugins and the host declare: types and root fields, as plain data.
 
-use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
 use super::constraints::Constraints;
+use super::resolve::{AuthCheck, BatchResolver, Resolver, ScalarCodec, Subscriber, TypeResolver};
 use super::types::TypeRef;
-use crate::error::Error;
-use crate::request::RequestContext;
-use crate::value::{Map, Value};
+use crate::value::Value;
 
 /// The owner of the host's own declarations.
 pub const HOST: &str = "host";
@@ -19,7 +15,12 @@ pub const HOST: &str = "host";
 pub struct Declarations {
     /// The plugin's id, or [`HOST`].
     pub owner: String,
+    /// Whether the owner is a plugin, whose types others may only add to if they depend on it.
+    pub is_plugin: bool,
+    /// The plugins whose types it may add to, beside those of the host.
+    pub dependencies: Vec<String>,
     pub types: Vec<TypeDef>,
+    pub extensions: Vec<ExtensionDef>,
     pub fields: Vec<RootField>,
 }
 
@@ -36,8 +37,11 @@ pub struct Place {
 #[derive(Debug, Clone)]
 pub enum TypeDef {
     Object(ObjectDef),
+    Interface(InterfaceDef),
+    Union(UnionDef),
     Input(InputDef),
     Enum(EnumDef),
+    Scalar(ScalarDef),
 }
 
 impl TypeDef {
@@ -45,8 +49,11 @@ impl TypeDef {
     pub fn name(&self) -> &str {
         match self {
             TypeDef::Object(def) => &def.name,
+            TypeDef::Interface(def) => &def.name,
+            TypeDef::Union(def) => &def.name,
             TypeDef::Input(def) => &def.name,
             TypeDef::Enum(def) => &def.name,
+            TypeDef::Scalar(def) => &def.name,
         }
     }
 
@@ -54,8 +61,11 @@ impl TypeDef {
     pub fn place(&self) -> Option<&Place> {
         match self {
             TypeDef::Object(def) => def.place.as_ref(),
+            TypeDef::Interface(def) => def.place.as_ref(),
+            TypeDef::Union(def) => def.place.as_ref(),
             TypeDef::Input(def) => def.place.as_ref(),
             TypeDef::Enum(def) => def.place.as_ref(),
+            TypeDef::Scalar(def) => def.place.as_ref(),
         }
     }
 
@@ -66,11 +76,32 @@ impl TypeDef {
             (TypeDef::Object(a), TypeDef::Object(b)) => {
                 a.name == b.name
                     && a.description == b.description
-                    && a.fields.len() == b.fields.len()
-                    && a.fields.iter().zip(&b.fields).all(|(a, b)| a.same_as(b))
+                    && a.interfaces == b.interfaces
+                    && same_fields(&a.fields, &b.fields)
+            }
+            (TypeDef::Interface(a), TypeDef::Interface(b)) => {
+                a.name == b.name
+                    && a.description == b.description
+                    && a.interfaces == b.interfaces
+                    && a.resolve_type.is_some() == b.resolve_type.is_some()
+                    && same_fields(&a.fields, &b.fields)
+            }
+            (TypeDef::Union(a), TypeDef::Union(b)) => {
+                a.name == b.name
+                    && a.description == b.description
+                    && a.types == b.types
+                    && a.resolve_type.is_some() == b.resolve_type.is_some()
+            }
+            (TypeDef::Scalar(a), TypeDef::Scalar(b)) => {
+                a.name == b.name
+                    && a.description == b.description
+                    && a.specified_by == b.specified_by
             }
             (TypeDef::Input(a), TypeDef::Input(b)) => {
-                a.name == b.name && a.description == b.description && a.fields == b.fields
+                a.name == b.name
+                    && a.description == b.description
+                    && a.one_of == b.one_of
+                    && a.fields == b.fields
             }
             (TypeDef::Enum(a), TypeDef::Enum(b)) => {
                 a.name == b.name && a.description == b.description && a.values == b.values
@@ -80,11 +111,65 @@ impl TypeDef {
     }
 }
 
+fn same_fields(a: &[FieldDef], b: &[FieldDef]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b))
+}
+
 /// An object type.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectDef {
     pub name: String,
     pub description: Option<String>,
+    /// The names of the interfaces that it implements. Their fields that it does not declare are
+    /// taken over, and so are the interfaces that they implement.
+    pub interfaces: Vec<String>,
+    pub fields: Vec<FieldDef>,
+    pub place: Option<Place>,
+}
+
+/// An interface.
+#[derive(Debug, Clone, Default)]
+pub struct InterfaceDef {
+    pub name: String,
+    pub description: Option<String>,
+    /// The names of the interfaces that it implements.
+    pub interfaces: Vec<String>,
+    /// Their resolvers are those of the objects that take them over.
+    pub fields: Vec<FieldDef>,
+    /// Without one, a value's `__typename` says which object type it has.
+    pub resolve_type: Option<Arc<dyn TypeResolver>>,
+    pub place: Option<Place>,
+}
+
+/// A union.
+#[derive(Debug, Clone, Default)]
+pub struct UnionDef {
+    pub name: String,
+    pub description: Option<String>,
+    /// The names of its object types.
+    pub types: Vec<String>,
+    /// Without one, a value's `__typename` says which object type it has.
+    pub resolve_type: Option<Arc<dyn TypeResolver>>,
+    pub place: Option<Place>,
+}
+
+/// A scalar that its owner reads and writes.
+#[derive(Debug, Clone)]
+pub struct ScalarDef {
+    pub name: String,
+    pub description: Option<String>,
+    /// A URL where its form is specified.
+    pub specified_by: Option<String>,
+    pub codec: Arc<dyn ScalarCodec>,
+    pub place: Option<Place>,
+}
+
+/// Fields that are added to an object type of somebody else.
+#[derive(Debug, Clone, Default)]
+pub struct ExtensionDef {
+    /// The name of the type.
+    pub of: String,
+    /// Each has a resolver: what its parent's owner keeps under a name is not theirs to show.
     pub fields: Vec<FieldDef>,
     pub place: Option<Place>,
 }
@@ -94,6 +179,8 @@ pub struct ObjectDef {
 pub struct InputDef {
     pub name: String,
     pub description: Option<String>,
+    /// Whether exactly one of its fields must be given.
+    pub one_of: bool,
     pub fields: Vec<InputValueDef>,
     pub place: Option<Place>,
 }
@@ -133,8 +220,31 @@ pub struct FieldDef {
     pub ty: TypeRef,
     pub args: Vec<InputValueDef>,
     /// Without one, the field reads the key of its own name from the parent; an absent key is null.
-    pub resolver: Option<Arc<dyn Resolver>>,
+    pub resolver: Option<Resolve>,
+    pub cost: CostDef,
     pub place: Option<Place>,
+    /// Who has declared it, if not the owner of its type.
+    pub(super) added_by: Option<Arc<str>>,
+}
+
+/// How a field is resolved.
+#[derive(Debug, Clone)]
+pub enum Resolve {
+    /// For one parent at a time.
+    One(Arc<dyn Resolver>),
+    /// For all parents of a level together.
+    Batch(Arc<dyn BatchResolver>),
+    /// As a subscription.
+    Subscribe(Arc<dyn Subscriber>),
+}
+
+/// What a field counts for the limit on an operation's cost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CostDef {
+    /// For the field itself, each time; 1 if not said.
+    pub own: Option<u64>,
+    /// How many items a list is taken to have, unless an argument says so.
+    pub list_size: Option<u64>,
 }
 
 impl FieldDef {
@@ -147,7 +257,9 @@ impl FieldDef {
             ty,
             args: Vec::new(),
             resolver: None,
+            cost: CostDef::default(),
             place: None,
+            added_by: None,
         }
     }
 
@@ -159,7 +271,19 @@ impl FieldDef {
 
     /// Sets what resolves the field.
     pub fn resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
-        self.resolver = Some(resolver);
+        self.resolver = Some(Resolve::One(resolver));
+        self
+    }
+
+    /// Sets what resolves the field for all parents of a level together.
+    pub fn batch(mut self, resolver: Arc<dyn BatchResolver>) -> Self {
+        self.resolver = Some(Resolve::Batch(resolver));
+        self
+    }
+
+    /// Sets what the field's subscriptions hear.
+    pub fn subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
+        self.resolver = Some(Resolve::Subscribe(subscriber));
         self
     }
 
@@ -169,6 +293,7 @@ impl FieldDef {
             && self.deprecated == other.deprecated
             && self.ty == other.ty
             && self.args == other.args
+            && self.cost == other.cost
             && self.resolver.is_some() == other.resolver.is_some()
     }
 }
@@ -178,6 +303,8 @@ impl FieldDef {
 pub struct InputValueDef {
     pub name: String,
     pub description: Option<String>,
+    /// The reason, if it is deprecated.
+    pub deprecated: Option<String>,
     pub ty: TypeRef,
     /// Enum values are strings. `Some(Value::Null)` is a default of null.
     pub default: Option<Value>,
@@ -191,6 +318,7 @@ impl InputValueDef {
         InputValueDef {
             name: name.into(),
             description: None,
+            deprecated: None,
             ty,
             default: None,
             constraints: Constraints::default(),
@@ -220,19 +348,25 @@ impl InputValueDef {
 pub enum Operation {
     Query,
     Mutation,
+    Subscription,
 }
 
 impl Operation {
+    /// All of them, as introspection lists them.
+    pub const ALL: [Operation; 3] =
+        [Operation::Query, Operation::Mutation, Operation::Subscription];
+
     /// The name of the root type.
     pub fn type_name(self) -> &'static str {
         match self {
             Operation::Query => "Query",
             Operation::Mutation => "Mutation",
+            Operation::Subscription => "Subscription",
         }
     }
 }
 
-/// A field of `Query` or `Mutation`, under its final name.
+/// A field of `Query`, `Mutation` or `Subscription`, under its final name.
 #[derive(Debug, Clone)]
 pub struct RootField {
     pub operation: Operation,
@@ -252,71 +386,4 @@ pub enum Auth {
     Administrator,
     /// Whom a check allows. It decides about anonymous callers too.
     Custom(Arc<dyn AuthCheck>),
-}
-
-/// Produces the value of a field.
-pub trait Resolver: Send + Sync + fmt::Debug {
-    /// Resolves the field for one parent. `parent` is null for root fields. An omitted argument
-    /// without a default is an absent key; an explicit null is [`Value::Null`].
-    fn resolve<'a>(
-        &'a self,
-        parent: &'a Value,
-        args: Map,
-        cx: &'a RequestContext,
-    ) -> BoxFuture<'a, Result<Value, Error>>;
-}
-
-/// Decides whether a caller may use a root field.
-pub trait AuthCheck: Send + Sync + fmt::Debug {
-    /// `args` are the coerced arguments.
-    fn allowed<'a>(
-        &'a self,
-        args: &'a Map,
-        cx: &'a RequestContext,
-    ) -> BoxFuture<'a, Result<bool, Error>>;
-}
-
-/// Makes a [`Resolver`] of a Rust function.
-///
-/// ```
-/// use futures_util::FutureExt;
-/// use moondock::extension::graphql::for_fn;
-/// use moondock::value::Value;
-///
-/// let resolver = for_fn(|_parent, args, _cx| {
-///     async move { Ok(args.get("name").cloned().unwrap_or(Value::from("world"))) }.boxed()
-/// });
-/// ```
-pub fn for_fn<F>(resolve: F) -> Arc<dyn Resolver>
-where
-    F: for<'a> Fn(&'a Value, Map, &'a RequestContext) -> BoxFuture<'a, Result<Value, Error>>
-        + Send
-        + Sync
-        + 'static,
-{
-    struct FnResolver<F>(F);
-
-    impl<F> fmt::Debug for FnResolver<F> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("FnResolver")
-        }
-    }
-
-    impl<F> Resolver for FnResolver<F>
-    where
-        F: for<'a> Fn(&'a Value, Map, &'a RequestContext) -> BoxFuture<'a, Result<Value, Error>>
-            + Send
-            + Sync,
-    {
-        fn resolve<'a>(
-            &'a self,
-            parent: &'a Value,
-            args: Map,
-            cx: &'a RequestContext,
-        ) -> BoxFuture<'a, Result<Value, Error>> {
-            (self.0)(parent, args, cx)
-        }
-    }
-
-    Arc::new(FnResolver(resolve))
 }

@@ -2,7 +2,7 @@
 //! up, fragments merged (CollectFields, specification, section 6.3.2), constant arguments coerced.
 //! A plan is made once for each combination of conditions and used for many requests.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_graphql::parser::types::{
@@ -13,17 +13,23 @@ use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::Value as Literal;
 use indexmap::{IndexMap, IndexSet};
 
-use super::coerce::{Coercer, Variables};
+use super::coerce::{Coercer, CustomValue, Variables};
+use super::model::Resolve;
 use super::response::{GraphqlError, path_text};
-use super::tables::{Field, ObjectType, Types};
+use super::tables::{Field, ObjectType, OutputType, Types};
 use super::variables::check_constraints;
 use crate::error::{Error, code};
 use crate::value::{Map, Value};
 
+/// How many fields a plan may have. Interfaces and unions multiply them by their types.
+const MAX_PLANNED: usize = 50_000;
+
 /// The plan of one operation.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub root: Selection,
+    pub root: Arc<Selection>,
+    /// Whose fields and types it has, sorted.
+    pub owners: Vec<Arc<str>>,
     /// A document of the operation's `__schema` and `__type` fields, if it has any.
     pub introspection: Option<ExecutableDocument>,
 }
@@ -34,12 +40,24 @@ pub(super) struct Selection {
     pub fields: Vec<PlanField>,
     /// The indices of fields that have a resolver.
     pub resolved: Vec<usize>,
-    /// The indices of fields that have none, but below which there is one.
+    /// The indices of fields that have none, but below which there is something to wait for.
     pub waiting: Vec<usize>,
+    /// The batch fields in it and below it.
+    pub batches: Vec<FieldId>,
+}
+
+/// Tells fields of the schema apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct FieldId(usize);
+
+impl FieldId {
+    pub(super) fn of(field: &Arc<Field>) -> Self {
+        FieldId(Arc::as_ptr(field) as usize)
+    }
 }
 
 impl Selection {
-    /// Whether there is a resolver anywhere in it.
+    /// Whether there is a resolver, or something else to wait for, anywhere in it.
     pub(super) fn waits(&self) -> bool {
         !self.resolved.is_empty() || !self.waiting.is_empty()
     }
@@ -68,17 +86,44 @@ pub(super) enum FieldKind {
 pub(super) struct DeclaredField {
     pub field: Arc<Field>,
     pub args: Args,
-    /// For fields of an object type.
-    pub selection: Option<Selection>,
+    pub below: Below,
+    /// Whether completing its value may wait for something.
+    pub waits: bool,
     /// Whether nothing reads this property of the parent later, so that it may be moved out.
     pub last_reader: bool,
+}
+
+/// What is selected of a field's value.
+#[derive(Debug)]
+pub(super) enum Below {
+    /// It is a scalar or an enum.
+    Nothing,
+    One(Arc<Selection>),
+    /// By the object types that an interface or union may turn out to be.
+    ByType(Vec<(Arc<str>, Arc<Selection>)>),
+}
+
+impl Below {
+    pub(super) fn selections(&self) -> impl Iterator<Item = &Arc<Selection>> {
+        let (one, many) = match self {
+            Below::Nothing => (None, [].as_slice()),
+            Below::One(selection) => (Some(selection), [].as_slice()),
+            Below::ByType(all) => (None, all.as_slice()),
+        };
+        one.into_iter().chain(many.iter().map(|(_, selection)| selection))
+    }
+
+    /// The batch fields below.
+    pub(super) fn batches(&self) -> impl Iterator<Item = FieldId> {
+        self.selections().flat_map(|selection| selection.batches.iter().copied())
+    }
 }
 
 /// A field's arguments.
 #[derive(Debug)]
 pub(super) enum Args {
     /// The same for every request, and so is what a constraint has against them.
-    Constant { args: Map, refused: Option<Box<Error>> },
+    Constant { args: Map, custom: Vec<CustomValue>, refused: Option<Box<Error>> },
     /// With variables in them.
     Dynamic(Vec<(Positioned<Name>, Positioned<Literal>)>),
 }
@@ -107,6 +152,10 @@ pub(super) struct Planner<'a> {
     /// The variables that are allowed where they are only because the position has a default.
     pub allowed_by_default: Vec<String>,
     definitions: &'a [Positioned<VariableDefinition>],
+    /// What has been planned, by the nodes that a selection was collected from and its type.
+    made: HashMap<(Vec<usize>, Arc<str>), Arc<Selection>>,
+    planned: usize,
+    owners: BTreeSet<Arc<str>>,
 }
 
 type Group<'a> = Vec<&'a Positioned<FieldNode>>;
@@ -126,6 +175,9 @@ impl<'a> Planner<'a> {
             constant_conditions: false,
             allowed_by_default: Vec::new(),
             definitions: &[],
+            made: HashMap::new(),
+            planned: 0,
+            owners: BTreeSet::new(),
         }
     }
 
@@ -138,13 +190,56 @@ impl<'a> Planner<'a> {
             OperationType::Subscription => "Subscription",
         };
         let Some(object) = self.types.object_type(root) else {
-            return Plan { root: Selection::default(), introspection: None };
+            return Plan { root: Arc::default(), owners: Vec::new(), introspection: None };
         };
+        let set = &operation.node.selection_set.node;
         let mut groups = IndexMap::new();
-        self.collect(object, &operation.node.selection_set.node, &mut HashSet::new(), &mut groups);
+        self.collect(object, set, &mut HashSet::new(), &mut groups);
         let introspection = introspection(self.document, operation, &groups);
-        let root = self.selection(object, groups);
-        Plan { root, introspection }
+        let is_validating = matches!(self.conditions, Conditions::Ignored);
+        if is_validating && operation.node.ty == OperationType::Subscription {
+            self.one_field(operation, &groups);
+        }
+        if is_validating && self.types.has_abstract() {
+            for error in super::shapes::conflicts(self.types, self.document, root, set) {
+                self.error(error);
+            }
+        }
+        let root = Arc::new(self.selection(object, groups));
+        if self.planned > MAX_PLANNED {
+            let message = format!(
+                "The operation comes to more than {MAX_PLANNED} fields for all types that its \
+                 interfaces and unions may turn out to be."
+            );
+            let error = GraphqlError::new(code::GRAPHQL_VALIDATION_FAILED, message);
+            self.error(error.at(operation.pos));
+        }
+        let owners = std::mem::take(&mut self.owners).into_iter().collect();
+        Plan { root, owners, introspection }
+    }
+
+    /// A subscription has one field (section 5.2.4).
+    fn one_field(
+        &mut self,
+        operation: &'a Positioned<OperationDefinition>,
+        groups: &IndexMap<&'a str, Group<'a>>,
+    ) {
+        let name = match &operation_name(self.document, operation) {
+            Some(name) => format!("Subscription \"{name}\""),
+            None => "Anonymous Subscription".to_owned(),
+        };
+        let mut nodes = groups.values().filter_map(|group| group.first());
+        let message = match (nodes.next(), nodes.next()) {
+            (_, Some(second)) => {
+                (format!("{name} must select only one top level field."), second.pos)
+            }
+            (Some(only), None) if only.node.name.node.starts_with("__") => {
+                (format!("{name} must not select an introspection top level field."), only.pos)
+            }
+            _ => return,
+        };
+        let (message, pos) = message;
+        self.error(GraphqlError::new(code::GRAPHQL_VALIDATION_FAILED, message).at(pos));
     }
 
     /// CollectFields: groups the fields under their response keys.
@@ -170,13 +265,13 @@ impl<'a> Planner<'a> {
                         continue;
                     }
                     let Some(fragment) = self.document.fragments.get(name) else { continue };
-                    if fragment.node.type_condition.node.on.node == *object.name {
+                    if object.is_a(&fragment.node.type_condition.node.on.node) {
                         self.collect(object, &fragment.node.selection_set.node, visited, groups);
                     }
                 }
                 SelectionNode::InlineFragment(fragment) => {
                     let condition = fragment.node.type_condition.as_ref();
-                    if condition.is_none_or(|condition| condition.node.on.node == *object.name) {
+                    if condition.is_none_or(|condition| object.is_a(&condition.node.on.node)) {
                         self.collect(object, &fragment.node.selection_set.node, visited, groups);
                     }
                 }
@@ -229,12 +324,19 @@ impl<'a> Planner<'a> {
                 let index = selection.fields.len();
                 if declared.field.resolver.is_some() {
                     selection.resolved.push(index);
-                } else if declared.selection.as_ref().is_some_and(Selection::waits) {
+                } else if declared.waits {
                     selection.waiting.push(index);
                 }
+                if let Some(Resolve::Batch(_)) = declared.field.resolver {
+                    selection.batches.push(FieldId::of(&declared.field));
+                }
+                selection.batches.extend(declared.below.batches());
             }
             selection.fields.push(PlanField { key: key.into(), pos: first.pos, kind });
         }
+        selection.batches.sort_unstable();
+        selection.batches.dedup();
+        self.planned += selection.fields.len();
         mark_last_readers(&mut selection);
         selection
     }
@@ -259,21 +361,56 @@ impl<'a> Planner<'a> {
         }
         let field = object.fields.get(name)?.clone();
         let args = self.args(&field, node);
-        let selection = match field.output.object_name() {
-            None => None,
-            Some(of) => {
-                let of = self.types.object_type(of)?.clone();
-                let mut visited = HashSet::new();
-                let mut groups = IndexMap::new();
-                for node in nodes {
-                    let set = &node.node.selection_set.node;
-                    self.collect(&of, set, &mut visited, &mut groups);
-                }
-                Some(self.selection(&of, groups))
+        self.owners.insert(field.owner.clone());
+        let (below, mut waits) = match field.output.innermost() {
+            OutputType::Custom(scalar) => {
+                self.owners.insert(scalar.owner.clone());
+                (Below::Nothing, true)
             }
+            OutputType::Object(of) => {
+                let of = self.types.object_type(of)?.clone();
+                (Below::One(self.below(&of, nodes)), false)
+            }
+            OutputType::Abstract(of) => {
+                self.owners.insert(of.owner.clone());
+                let by_type = of.possible.iter().filter_map(|name| {
+                    let object = self.types.object_type(name)?.clone();
+                    Some((name.clone(), self.below(&object, nodes)))
+                });
+                (Below::ByType(by_type.collect()), of.resolver.is_some())
+            }
+            _ => (Below::Nothing, false),
         };
-        let declared = DeclaredField { field, args, selection, last_reader: false };
+        waits |= below.selections().any(|selection| selection.waits());
+        let declared = DeclaredField { field, args, below, waits, last_reader: false };
         Some(FieldKind::Declared(Box::new(declared)))
+    }
+
+    /// What nodes select of an object type.
+    fn below(
+        &mut self,
+        object: &Arc<ObjectType>,
+        nodes: &[&'a Positioned<FieldNode>],
+    ) -> Arc<Selection> {
+        if self.planned > MAX_PLANNED {
+            return Arc::default();
+        }
+        let key: (Vec<usize>, Arc<str>) = (
+            nodes.iter().map(|node| std::ptr::from_ref(*node) as usize).collect(),
+            object.name.clone(),
+        );
+        if let Some(made) = self.made.get(&key) {
+            return Arc::clone(made);
+        }
+        let mut visited = HashSet::new();
+        let mut groups = IndexMap::new();
+        for node in nodes {
+            let set = &node.node.selection_set.node;
+            self.collect(object, set, &mut visited, &mut groups);
+        }
+        let selection = Arc::new(self.selection(object, groups));
+        self.made.insert(key, Arc::clone(&selection));
+        selection
     }
 
     fn args(&mut self, field: &Field, node: &Positioned<FieldNode>) -> Args {
@@ -282,7 +419,7 @@ impl<'a> Planner<'a> {
         let mut coercer = Coercer::new(self.types);
         let map = coercer.arguments(&field.args, written, Variables::Unknown(self.definitions));
         self.allowed_by_default.append(&mut coercer.allowed_by_default);
-        for issue in coercer.issues {
+        for issue in std::mem::take(&mut coercer.issues) {
             // The issue's first step is the argument.
             let pos = issue
                 .path
@@ -299,13 +436,13 @@ impl<'a> Planner<'a> {
             true => Args::Dynamic(written.clone()),
             false => {
                 let refused = check_constraints(self.types, field, &map).err().map(Box::new);
-                Args::Constant { args: map, refused }
+                Args::Constant { args: map, custom: coercer.custom, refused }
             }
         }
     }
 
     /// Fields with one response key must be the same field with the same arguments (section
-    /// 5.3.2). Since there is one type here, comparing with the first is enough.
+    /// 5.3.2). Since there is one object type here, comparing with the first is enough.
     fn conflicts(&mut self, key: &str, nodes: &[&Positioned<FieldNode>]) {
         let Some((first, rest)) = nodes.split_first() else { return };
         for other in rest {
@@ -400,4 +537,15 @@ fn introspection<'a>(
         operations: DocumentOperations::Single(Positioned::new(definition, operation.pos)),
         fragments: document.fragments.clone(),
     })
+}
+
+fn operation_name<'a>(
+    document: &'a ExecutableDocument,
+    operation: &Positioned<OperationDefinition>,
+) -> Option<&'a Name> {
+    document
+        .operations
+        .iter()
+        .find(|(_, other)| other.pos == operation.pos)
+        .and_then(|(name, _)| name)
 }

@@ -30,7 +30,8 @@ impl ExtensionPoint for Graphql {
         let are_right = loading.problems.is_empty();
         let tables = loading.parts.get::<Tables>().filter(|_| are_right);
         let tables = tables.map(|tables| Arc::clone(tables.set()));
-        let builder = Builder::new(plugin_id, loading.generation.clone(), tables);
+        let dependencies = loading.manifest.dependencies.keys().cloned().collect();
+        let builder = Builder::new(plugin_id, dependencies, loading.generation.clone(), tables);
         let entries = loading.manifest.extension_points.graphql.iter().enumerate();
         for (i, entry) in entries {
             let wanted_by = format!("extensionPoints.graphql[{i}].builderDefinition");
@@ -50,11 +51,14 @@ impl ExtensionPoint for Graphql {
             loading.handler(key, function);
         }
         let declarations = Arc::new(collected.declarations);
-        // Alone with the host's own fields: what is wrong here is the plugin's own doing. Other
-        // plugins come in when the World is put together.
+        // Alone with the host's own fields and what it depends on: what is wrong here is the plugin's own
+        // doing. Other plugins come in when the World is put together.
         let mut sets = self.host.clone();
+        let depended_on = loading.dependencies.as_deref().unwrap_or_default();
+        sets.extend(depended_on.iter().filter_map(|g| g.parts.get::<Declarations>()));
         sets.push(Arc::clone(&declarations));
-        if loading.problems.is_empty() {
+        // Without them nobody can tell; they are asked for when the plugin is activated.
+        if loading.problems.is_empty() && loading.dependencies.is_some() {
             for problem in super::check::check(&sets) {
                 loading.problem(placed(problem.place, problem.message));
             }

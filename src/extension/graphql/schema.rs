@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use parking_lot::Mutex;
 
 use super::check::{SchemaProblem, check};
 use super::document::Documents;
 use super::execute::Execution;
+use super::merge::merged;
 use super::model::{Declarations, HOST};
 use super::response::{GraphqlError, Mode, Outcome, Request, Response};
 use super::sdl;
@@ -62,6 +62,7 @@ impl Schema {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let sets = &*merged(sets);
         let types = Types::new(sets);
         if types.object_type("Query").is_none() {
             let message = "there is no query field; a schema needs at least one".to_owned();
@@ -100,18 +101,12 @@ impl Schema {
             return Response::refused(Outcome::OperationNotAllowed, vec![error]);
         }
         let definitions = &definition.node.variable_definitions;
-        let variables = match variables(&self.types, definitions, &request.variables) {
+        let variables = match variables(&self.types, definitions, &request.variables, cx).await {
             Ok(variables) => variables,
             Err(errors) => return Response::refused(Outcome::InvalidVariables, errors),
         };
         let plan = document.plan(&self.types, operation, definition, &variables);
-        let execution = Execution {
-            types: &self.types,
-            stock: &self.stock,
-            cx,
-            variables: &variables,
-            errors: Mutex::default(),
-        };
+        let execution = Execution::new(&self.types, &self.stock, cx, &variables);
         let data = execution.run(operation.kind, &plan).await;
         Response {
             data: Some(data),

@@ -13,26 +13,33 @@ use super::tables::Types;
 /// The SDL of declarations that passed the check.
 pub(super) fn print(sets: &[Arc<Declarations>], types: &Types) -> String {
     let mut parts: BTreeMap<&str, String> = BTreeMap::new();
-    for scalar in Scalar::ALL {
-        if let Some((text, url)) = scalar.documentation() {
-            let mut part = description(Some(text), "");
-            part.push_str(&format!("scalar {}", scalar.name()));
-            if let Some(url) = url {
-                part.push_str(&format!(" @specifiedBy(url: {})", quoted(url)));
-            }
-            parts.insert(scalar.name(), part);
+    for built_in in Scalar::ALL {
+        if let Some((text, url)) = built_in.documentation() {
+            parts.insert(built_in.name(), scalar(built_in.name(), Some(text), url));
         }
     }
     for def in sets.iter().flat_map(|set| &set.types) {
         parts.entry(def.name()).or_insert_with(|| match def {
             TypeDef::Object(def) => {
-                object(&def.name, def.description.as_deref(), def.fields.iter(), types)
+                let head = head("type", &def.name, &def.interfaces);
+                object(&head, def.description.as_deref(), def.fields.iter(), types)
+            }
+            TypeDef::Interface(def) => {
+                let head = head("interface", &def.name, &def.interfaces);
+                object(&head, def.description.as_deref(), def.fields.iter(), types)
+            }
+            TypeDef::Union(def) => {
+                let text = description(def.description.as_deref(), "");
+                format!("{text}union {} = {}", def.name, def.types.join(" | "))
+            }
+            TypeDef::Scalar(def) => {
+                scalar(&def.name, def.description.as_deref(), def.specified_by.as_deref())
             }
             TypeDef::Input(def) => input(def, types),
             TypeDef::Enum(def) => enumeration(def),
         });
     }
-    for operation in [Operation::Query, Operation::Mutation] {
+    for operation in Operation::ALL {
         let fields: BTreeMap<&str, &FieldDef> = sets
             .iter()
             .flat_map(|set| &set.fields)
@@ -41,7 +48,8 @@ pub(super) fn print(sets: &[Arc<Declarations>], types: &Types) -> String {
             .collect();
         if !fields.is_empty() {
             let name = operation.type_name();
-            parts.insert(name, object(name, None, fields.into_values(), types));
+            let head = head("type", name, &[]);
+            parts.insert(name, object(&head, None, fields.into_values(), types));
         }
     }
     let mut sdl = parts.into_values().collect::<Vec<_>>().join("\n\n");
@@ -49,14 +57,30 @@ pub(super) fn print(sets: &[Arc<Declarations>], types: &Types) -> String {
     sdl
 }
 
+fn scalar(name: &str, text: Option<&str>, url: Option<&str>) -> String {
+    let mut out = description(text, "");
+    out.push_str(&format!("scalar {name}"));
+    if let Some(url) = url {
+        out.push_str(&format!(" @specifiedBy(url: {})", quoted(url)));
+    }
+    out
+}
+
+fn head(kind: &str, name: &str, interfaces: &[String]) -> String {
+    match interfaces {
+        [] => format!("{kind} {name}"),
+        all => format!("{kind} {name} implements {}", all.join(" & ")),
+    }
+}
+
 fn object<'d>(
-    name: &str,
+    head: &str,
     text: Option<&str>,
     fields: impl Iterator<Item = &'d FieldDef>,
     types: &Types,
 ) -> String {
     let mut out = description(text, "");
-    out.push_str(&format!("type {name} {{\n"));
+    out.push_str(&format!("{head} {{\n"));
     for field in fields {
         out.push_str(&description(field.description.as_deref(), "  "));
         out.push_str("  ");
@@ -89,7 +113,8 @@ fn arguments(out: &mut String, args: &[InputValueDef], types: &Types) {
 
 fn input(def: &InputDef, types: &Types) -> String {
     let mut out = description(def.description.as_deref(), "");
-    out.push_str(&format!("input {} {{\n", def.name));
+    let one_of = if def.one_of { " @oneOf" } else { "" };
+    out.push_str(&format!("input {}{one_of} {{\n", def.name));
     for field in &def.fields {
         out.push_str(&description(field.description.as_deref(), "  "));
         out.push_str(&format!("  {}\n", input_value(field, types)));
@@ -99,12 +124,12 @@ fn input(def: &InputDef, types: &Types) -> String {
 }
 
 fn input_value(def: &InputValueDef, types: &Types) -> String {
-    match &def.default {
-        Some(default) => {
-            format!("{}: {} = {}", def.name, def.ty, stock_value(&def.ty, default, types))
-        }
-        None => format!("{}: {}", def.name, def.ty),
+    let mut out = format!("{}: {}", def.name, def.ty);
+    if let Some(default) = &def.default {
+        out.push_str(&format!(" = {}", stock_value(&def.ty, default, types)));
     }
+    deprecation(&mut out, def.deprecated.as_deref());
+    out
 }
 
 fn enumeration(def: &EnumDef) -> String {

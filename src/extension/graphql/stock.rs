@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use async_graphql::dynamic::{
-    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Object, Scalar as StockScalar,
-    Schema, SchemaError, TypeRef as StockTypeRef,
+    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Interface, InterfaceField, Object,
+    Scalar as StockScalar, Schema, SchemaError, Subscription, SubscriptionField,
+    SubscriptionFieldFuture, TypeRef as StockTypeRef, Union,
 };
 use async_graphql::extensions::{
     Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextValidation,
@@ -18,7 +19,7 @@ use async_graphql::{
 };
 use futures_util::FutureExt;
 
-use super::model::{Declarations, FieldDef, InputValueDef, Operation, TypeDef};
+use super::model::{Declarations, FieldDef, InputValueDef, InterfaceDef, Operation, TypeDef};
 use super::output::Output;
 use super::scalar::Scalar;
 use super::tables::{Type, Types};
@@ -52,13 +53,19 @@ impl Stock {
         };
         let mutations = roots(Operation::Mutation);
         let mutation = (!mutations.is_empty()).then_some(Operation::Mutation.type_name());
-        let mut builder = Schema::build(Operation::Query.type_name(), mutation, None)
+        let subscriptions = roots(Operation::Subscription);
+        let subscription =
+            (!subscriptions.is_empty()).then_some(Operation::Subscription.type_name());
+        let mut builder = Schema::build(Operation::Query.type_name(), mutation, subscription)
             // Checked before, without the cost that grows with every fragment spread.
             .limit_recursive_depth(usize::MAX)
             .extension(Hooks)
             .register(object("Query", None, roots(Operation::Query).into_values(), types));
         if mutation.is_some() {
             builder = builder.register(object("Mutation", None, mutations.into_values(), types));
+        }
+        if subscription.is_some() {
+            builder = builder.register(subscription_type(subscriptions.into_values(), types));
         }
         for scalar in Scalar::ALL {
             if let Some((description, url)) = scalar.documentation() {
@@ -73,10 +80,38 @@ impl Stock {
             builder = match def {
                 TypeDef::Object(def) => {
                     let description = def.description.as_deref();
-                    builder.register(object(&def.name, description, def.fields.iter(), types))
+                    let mut stock = object(&def.name, description, def.fields.iter(), types);
+                    for interface in &def.interfaces {
+                        stock = stock.implement(interface);
+                    }
+                    builder.register(stock)
+                }
+                TypeDef::Interface(def) => builder.register(interface(def, types)),
+                TypeDef::Union(def) => {
+                    let mut stock = Union::new(&def.name);
+                    if let Some(description) = &def.description {
+                        stock = stock.description(description);
+                    }
+                    for name in &def.types {
+                        stock = stock.possible_type(name);
+                    }
+                    builder.register(stock)
+                }
+                TypeDef::Scalar(def) => {
+                    let mut stock = StockScalar::new(&def.name);
+                    if let Some(description) = &def.description {
+                        stock = stock.description(description);
+                    }
+                    if let Some(url) = &def.specified_by {
+                        stock = stock.specified_by_url(url);
+                    }
+                    builder.register(stock)
                 }
                 TypeDef::Input(def) => {
                     let mut input = InputObject::new(&def.name);
+                    if def.one_of {
+                        input = input.oneof();
+                    }
                     if let Some(description) = &def.description {
                         input = input.description(description);
                     }
@@ -183,8 +218,60 @@ fn object<'d>(
     object
 }
 
+fn interface(def: &InterfaceDef, types: &Types) -> Interface {
+    let mut stock = Interface::new(&def.name);
+    if let Some(description) = &def.description {
+        stock = stock.description(description);
+    }
+    for name in &def.interfaces {
+        stock = stock.implement(name);
+    }
+    for def in &def.fields {
+        let mut field = InterfaceField::new(&def.name, stock_type(&def.ty));
+        if let Some(description) = &def.description {
+            field = field.description(description);
+        }
+        if let Some(reason) = &def.deprecated {
+            field = field.deprecation(Some(reason));
+        }
+        for arg in &def.args {
+            field = field.argument(input_value(arg, types));
+        }
+        stock = stock.field(field);
+    }
+    stock
+}
+
+fn subscription_type<'d>(
+    fields: impl Iterator<Item = &'d FieldDef>,
+    types: &Types,
+) -> Subscription {
+    let mut stock = Subscription::new(Operation::Subscription.type_name());
+    for def in fields {
+        let mut field = SubscriptionField::new(&def.name, stock_type(&def.ty), |_| {
+            SubscriptionFieldFuture::new(async {
+                Ok(futures_util::stream::empty::<async_graphql::Result<StockValue>>())
+            })
+        });
+        if let Some(description) = &def.description {
+            field = field.description(description);
+        }
+        if let Some(reason) = &def.deprecated {
+            field = field.deprecation(Some(reason));
+        }
+        for arg in &def.args {
+            field = field.argument(input_value(arg, types));
+        }
+        stock = stock.field(field);
+    }
+    stock
+}
+
 fn input_value(def: &InputValueDef, types: &Types) -> InputValue {
     let mut input = InputValue::new(&def.name, stock_type(&def.ty));
+    if let Some(reason) = &def.deprecated {
+        input = input.deprecation(Some(reason));
+    }
     if let Some(description) = &def.description {
         input = input.description(description);
     }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use async_graphql::Positioned;
 use async_graphql::parser::types::VariableDefinition;
 
-use super::coerce::{Coercer, Issue, Variables, type_ref};
+use super::coerce::{Coercer, CustomValue, Issue, Variables, type_ref};
 use super::constraints;
+use super::execute::{MASKED, guarded};
 use super::response::{GraphqlError, PathSegment, path_text};
 use super::tables::{Field, Types};
 use crate::error::{Error, code};
+use crate::request::RequestContext;
 use crate::value::{Map, Value};
 
 /// CoerceVariableValues (section 6.1.2). A variable that was not given and has no default is an
@@ -18,10 +20,11 @@ use crate::value::{Map, Value};
 /// # Errors
 ///
 /// One error for each thing that is wrong, with the code `invalid_arguments`.
-pub(super) fn variables(
+pub(super) async fn variables(
     types: &Types,
     definitions: &[Positioned<VariableDefinition>],
     given: &Map,
+    cx: &RequestContext,
 ) -> Result<Map, Vec<GraphqlError>> {
     let mut out = Map::with_capacity(definitions.len());
     let mut errors = Vec::new();
@@ -55,6 +58,16 @@ pub(super) fn variables(
                 out.insert(name.to_string(), value);
             }
         }
+        if let (true, Some(value)) = (coercer.issues.is_empty(), out.get_mut(&*name)) {
+            match read_custom(value, &coercer.custom, cx).await {
+                Ok(issues) => coercer.issues = issues,
+                Err(error) => {
+                    tracing::error!(request_id = %cx.info.id, %error, "a scalar cannot be read");
+                    let error = GraphqlError::new(code::UNEXPECTED, MASKED);
+                    errors.push(error.with("requestId", cx.info.id.as_str()));
+                }
+            }
+        }
         for issue in coercer.issues {
             let at = match issue.path.len() {
                 0 | 1 => String::new(),
@@ -71,6 +84,40 @@ pub(super) fn variables(
         true => Ok(out),
         false => Err(errors),
     }
+}
+
+/// Lets the owners of custom scalars read their values in `root`. Gives what is wrong with them.
+///
+/// # Errors
+///
+/// When an owner cannot tell.
+pub(super) async fn read_custom(
+    root: &mut Value,
+    custom: &[CustomValue],
+    cx: &RequestContext,
+) -> Result<Vec<Issue>, Error> {
+    let mut issues = Vec::new();
+    for CustomValue { scalar, path, place } in custom {
+        let Some(value) = place.iter().try_fold(&mut *root, |value, step| match (step, value) {
+            (PathSegment::Key(key), Value::Map(map)) => map.get_mut(&**key),
+            (PathSegment::Index(index), Value::List(list)) => list.get_mut(*index),
+            _ => None,
+        }) else {
+            continue;
+        };
+        // A null in a literal, or a variable in one that has no value.
+        if value.is_null() {
+            continue;
+        }
+        match guarded(scalar.codec.parse(value, cx)).await? {
+            Ok(read) => *value = read,
+            Err(reason) => {
+                let message = format!("Expected type \"{}\"; {reason}", scalar.name);
+                issues.push(Issue { path: path.clone(), found: value.excerpt(), message });
+            }
+        }
+    }
+    Ok(issues)
 }
 
 fn variable_error(path: &[PathSegment], message: String) -> GraphqlError {

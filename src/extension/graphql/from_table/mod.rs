@@ -123,7 +123,8 @@ impl Builder {
                 }
             }
         }
-        (TypeDef::Object(ObjectDef { name, description, fields, place }), enums)
+        let interfaces = definition.strings("interfaces");
+        (TypeDef::Object(ObjectDef { name, description, interfaces, fields, place }), enums)
     }
 }
 
@@ -161,5 +162,5 @@ fn input_from(definition: &mut Definition, table: &Table) -> (TypeDef, Vec<EnumU
             Part::Own(key, value) => fields.extend(input_value(definition, &key, &value)),
         }
     }
-    (TypeDef::Input(InputDef { name, description, fields, place }), enums)
+    (TypeDef::Input(InputDef { name, description, one_of: false, fields, place }), enums)
 }

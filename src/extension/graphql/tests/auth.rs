@@ -31,7 +31,8 @@ fn guarded() -> Schema {
         with("admin", Auth::Administrator),
         with("custom", Auth::Custom(Arc::new(OnlySeven))),
     ];
-    Schema::build(&[Arc::new(Declarations { owner: "t".into(), types: vec![], fields })]).unwrap()
+    Schema::build(&[Arc::new(Declarations { owner: "t".into(), fields, ..Default::default() })])
+        .unwrap()
 }
 
 async fn ask(query: &str, user: Option<Arc<User>>) -> (String, Vec<String>) {

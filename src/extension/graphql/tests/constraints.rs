@@ -140,7 +140,7 @@ async fn who_may_not_use_a_field_does_not_hear_of_its_constraints() {
     let field =
         constant("secret", "Int", 1.into()).arg(arg("n", "Int").constraints(bounds(1.0, 2.0)));
     let fields = vec![RootField { operation: Operation::Query, field, auth: Auth::User }];
-    let declared = Declarations { owner: "test".into(), types: vec![], fields };
+    let declared = Declarations { owner: "test".into(), fields, ..Default::default() };
     let schema = Schema::build(&[Arc::new(declared)]).unwrap();
     for (query, variables) in
         [("{ secret(n: 5) }", "{}"), ("query($n: Int) { secret(n: $n) }", r#"{"n":5}"#)]

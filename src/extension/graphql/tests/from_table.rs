@@ -72,7 +72,8 @@ fn tables() -> TableSet {
 /// What `register(builder)` with this body declares, and the error that ends it.
 fn register_on(tables: Option<TableSet>, body: &str) -> (Collected, mlua::Result<()>) {
     let lua = mlua::Lua::new();
-    let builder = Builder::new("notes", GenerationHandle::default(), tables.map(Arc::new));
+    let builder =
+        Builder::new("notes", Vec::new(), GenerationHandle::default(), tables.map(Arc::new));
     lua.globals().set("builder", builder.clone()).unwrap();
     let done = lua.load(body).set_name("=init.lua").exec();
     (builder.take(), done)

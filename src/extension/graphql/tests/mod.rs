@@ -1,6 +1,8 @@
 //! Tests of the whole engine, from declarations to response.
 
+mod abstracts;
 mod auth;
+mod batches;
 mod checking;
 mod constraints;
 mod execution;
@@ -8,6 +10,7 @@ mod from_table;
 mod input;
 mod introspection;
 mod nulls;
+mod scalars;
 mod sdl;
 mod validation;
 
@@ -86,7 +89,7 @@ fn declarations(
     let queries = queries.into_iter().map(|field| root(Operation::Query, field));
     let mutations = mutations.into_iter().map(|field| root(Operation::Mutation, field));
     let fields = queries.chain(mutations).collect();
-    Arc::new(Declarations { owner: owner.into(), types, fields })
+    Arc::new(Declarations { owner: owner.into(), types, fields, ..Default::default() })
 }
 
 fn schema(types: Vec<TypeDef>, queries: Vec<FieldDef>) -> Schema {

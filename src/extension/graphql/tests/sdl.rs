@@ -46,7 +46,7 @@ fn sdl_says_everything() {
         name: "Thing".into(),
         description: Some("A thing.".into()),
         fields: vec![property("new", "[Int!]!"), old],
-        place: None,
+        ..Default::default()
     });
     let by =
         input("By", vec![arg("state", "[State!]").default(json(r#"["ON"]"#)), arg("n", "Int!")]);
