@@ -27,6 +27,16 @@ pub mod code {
     pub const GRAPHQL_VALIDATION_FAILED: &str = "graphql_validation_failed";
     /// The operation cannot be executed over this transport, such as a mutation over `GET`.
     pub const GRAPHQL_OPERATION_NOT_ALLOWED: &str = "graphql_operation_not_allowed";
+    /// The operation asks for more than a limit allows; `extensions` say which, and by how much.
+    pub const GRAPHQL_LIMIT_EXCEEDED: &str = "graphql_limit_exceeded";
+    /// The caller may not ask what the schema is.
+    pub const GRAPHQL_INTROSPECTION_DISABLED: &str = "graphql_introspection_disabled";
+    /// Executing the operation took longer than it may.
+    pub const GRAPHQL_TIMEOUT: &str = "graphql_timeout";
+    /// A subscription has ended, because its plugin is another version now.
+    pub const PLUGIN_RELOADED: &str = "plugin_reloaded";
+    /// A subscription has ended, because its plugin is no longer active.
+    pub const PLUGIN_DEACTIVATED: &str = "plugin_deactivated";
 }
 
 /// Where in a plugin's life something went wrong.

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::jwt::Jwt;
 use crate::accounts::{self, AccountAuthenticator, AccountOptions, Accounts, Setup};
@@ -28,18 +29,22 @@ use crate::extension::{self};
 use crate::http::outbound::Outbound;
 use crate::plugin::admin::{self, ManagerCell};
 use crate::plugin::manager::{Manager, ManagerOptions, Report};
-use crate::plugin::watcher;
 use crate::plugin::world::World;
+use crate::plugin::{watcher, watching};
 use crate::request::{RequestContext, RequestInfo, User};
 use crate::server::auth::{Authenticator, TokenAuthenticator};
+use crate::server::operations::Operations;
 use crate::server::{self, ServerState};
 use crate::services::{Limits, Services, ServicesCell};
+use crate::settings::graphql::Introspection;
 use crate::settings::{Mode as SettingsMode, Settings};
 use crate::store::{Cipher, Store, StoreOptions, plugins};
 use crate::value::Value;
 
 /// The database's file in the data dir.
 const DATABASE_FILE: &str = "moondock.db";
+/// How long subscribers may take to be told that the host stops.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// The folder of backups in the data dir.
 const BACKUPS: &str = "backups";
 
@@ -150,10 +155,15 @@ impl HostBuilder {
             admin::declarations(cell.clone()),
             events::admin::declarations(&services_cell),
             audit::admin::declarations(&services_cell),
+            watching::declarations(&services_cell),
             accounts::declarations(&accounts),
         ];
         host.extend(self.declarations);
-        let options = SchemaOptions { cache_documents: settings.document_cache };
+        let options = SchemaOptions {
+            cache_documents: settings.document_cache,
+            limits: settings.graphql.limits,
+            is_public: settings.graphql.introspection == Introspection::Everyone,
+        };
         let points = extension::all(Graphql { host, options });
         let world = World::build(&points, Vec::new()).map_err(|conflicts| {
             let problems = conflicts.into_iter().map(|conflict| conflict.problem).collect();
@@ -168,6 +178,7 @@ impl HostBuilder {
             limits,
             points,
             world: ArcSwap::from_pointee(world),
+            worlds: Default::default(),
             events: EventBus::default(),
             pubsub: Pubsub::default(),
             audit: AuditLog::default(),
@@ -260,16 +271,34 @@ impl Host {
         Some(schema.execute(request, Mode::AnyOperation, &context).await)
     }
 
-    /// The HTTP routes, to serve them from elsewhere.
-    pub fn router(&self) -> axum::Router {
-        server::router(ServerState {
+    /// The HTTP routes, to serve them from elsewhere. Subscriptions end when the host stops.
+    ///
+    /// # Errors
+    /// When the file of registered operations cannot be read.
+    pub fn router(&self) -> Result<axum::Router> {
+        self.router_until(self.stopping.clone(), TaskTracker::new())
+    }
+
+    /// The routes with the connections that live longer than a request: they end with `stop`.
+    fn router_until(
+        &self,
+        stop: CancellationToken,
+        connections: TaskTracker,
+    ) -> Result<axum::Router> {
+        let graphql = &self.settings.graphql;
+        let operations = Operations::load(graphql.registered_operations.as_deref())?;
+        let router = server::router(ServerState {
             services: Arc::clone(&self.services),
             authenticator: Arc::clone(&self.authenticator),
             ready: Arc::clone(&self.ready),
             body_limit: self.settings.body_limit,
             webhook_rates: (self.settings.webhook_plugin_rate, self.settings.webhook_rate),
-        })
-        .merge(accounts::setup_routes(Arc::clone(&self.setup)))
+            graphql: graphql.clone(),
+            operations,
+            stop,
+            connections,
+        });
+        Ok(router.merge(accounts::setup_routes(Arc::clone(&self.setup))))
     }
 
     /// Opens the socket that the settings name.
@@ -294,9 +323,14 @@ impl Host {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<()>> + Send + 'static {
-        let (router, grace) = (self.router(), self.settings.shutdown_grace);
+        let connections = TaskTracker::new();
+        let router = self.router_until(stop.clone(), connections.clone());
+        let grace = self.settings.shutdown_grace;
         async move {
-            let served = server::serve(listener, router, stop, grace).await;
+            let served = server::serve(listener, router?, stop, grace).await;
+            connections.close();
+            // They end by themselves; one whose client does not listen is not waited for.
+            let _ = tokio::time::timeout(GOODBYE, connections.wait()).await;
             served.map_err(|error| Error::unexpected(format!("the server failed: {error}")))
         }
     }
@@ -375,7 +409,7 @@ impl Host {
         self.services.audit.written(Duration::from_secs(1)).await;
         self.services.events.written(Duration::from_secs(1)).await;
         // Breaks the ring of World, generations and services.
-        self.services.world.store(Arc::new(World::default()));
+        self.services.replace_world(Arc::new(World::default()));
         self.services.store.close().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::audit::AuditLog;
 use crate::ctx::cache::Caches;
@@ -29,8 +30,10 @@ pub struct Services {
     pub store: Arc<Store>,
     pub limits: Limits,
     pub points: Arc<[Arc<dyn ExtensionPoint>]>,
-    /// The World that new requests live in.
+    /// The World that new requests live in. [`Services::replace_world`] sets it.
     pub world: ArcSwap<World>,
+    /// Told whenever it is another.
+    pub worlds: watch::Sender<()>,
     pub events: EventBus,
     pub pubsub: Pubsub,
     /// What plugins remember in memory.
@@ -41,6 +44,14 @@ pub struct Services {
     pub outbound: Outbound,
     /// What went wrong last in calls of plugins.
     pub failures: Arc<Failures>,
+}
+
+impl Services {
+    /// Lets new requests live in another World, and tells those who live longer than a request.
+    pub fn replace_world(&self, world: Arc<World>) {
+        self.world.store(world);
+        self.worlds.send_replace(());
+    }
 }
 
 /// Where resolvers of the host's own fields find the services, which are made after the fields.

@@ -1,11 +1,13 @@
 //! `ctx.logger`: lines in the host's log, with the plugin's id and the request's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use mlua::{LuaString, UserData, UserDataFields, UserDataMethods, UserDataRegistry, Value};
 
 use super::Ctx;
 use crate::lua::bridge;
+use crate::plugin::generation::Generation;
+use crate::plugin::logs::{self, Level, Line};
 use crate::plugin::manifest::Manifest;
 use crate::request::RequestInfo;
 
@@ -14,6 +16,8 @@ const MAX_MESSAGE: usize = 16 * 1024;
 
 struct Logger {
     plugin: Arc<Manifest>,
+    /// Weak, since a script may keep the logger, and the generation keeps the script.
+    generation: Weak<Generation>,
     request: Option<Arc<RequestInfo>>,
 }
 
@@ -21,15 +25,17 @@ pub fn register(registry: &mut UserDataRegistry<Ctx>) {
     registry.add_field_method_get("logger", |_, this| {
         let call = this.call()?;
         let request = call.request.as_ref().map(|request| Arc::clone(&request.info));
-        Ok(Logger { plugin: call.generation.shared_manifest(), request })
+        let plugin = call.generation.shared_manifest();
+        Ok(Logger { plugin, generation: Arc::downgrade(&call.generation), request })
     });
 }
 
 macro_rules! level {
-    ($registry:ident, $name:literal, $level:ident) => {
+    ($registry:ident, $name:literal, $level:ident, $shown:ident) => {
         $registry.add_method($name, |_, this, (message, fields): (LuaString, Value)| {
             let (plugin, request) = this.origin();
             let message = bridge::shown(&message, MAX_MESSAGE);
+            this.tell(Level::$shown, &message, &fields);
             match fields_text(&fields) {
                 Some(fields) => {
                     tracing::$level!(target: "plugin", plugin, request, fields, "{message}");
@@ -47,12 +53,25 @@ impl Logger {
     }
 }
 
+impl Logger {
+    /// Gives the line to those who watch the log.
+    fn tell(&self, level: Level, message: &str, fields: &Value) {
+        let (plugin, request_id) = self.origin();
+        let Some(generation) = self.generation.upgrade() else { return };
+        if logs::is_watched(&generation.services, plugin) {
+            let fields = bridge::from_lua(fields).ok();
+            let line = Line { level, message, fields, request_id };
+            logs::tell(&generation.services, plugin, line);
+        }
+    }
+}
+
 impl UserData for Logger {
     fn register(registry: &mut UserDataRegistry<Self>) {
-        level!(registry, "debug", debug);
-        level!(registry, "info", info);
-        level!(registry, "warn", warn);
-        level!(registry, "error", error);
+        level!(registry, "debug", debug, Debug);
+        level!(registry, "info", info, Info);
+        level!(registry, "warn", warn, Warn);
+        level!(registry, "error", error, Error);
     }
 }
 

@@ -18,6 +18,9 @@ pub const BUFFER: usize = 1_024;
 /// The most messages that may wait for a listener.
 pub const MAX_BUFFER: usize = 65_536;
 
+/// Whose the host's own topics are. No plugin has this id.
+pub const HOST: &str = "";
+
 /// The code of a subscription that ended because its client was too slow.
 pub const OVERFLOW_CODE: &str = "subscription_overflow";
 

@@ -60,7 +60,7 @@ impl Operations {
         self.finish_upgrade(upgrade, record, changes)
             .await
             .map_err(|error| problem_of(Phase::Activate, &error))?;
-        self.services.world.store(Arc::new(world));
+        self.services.replace_world(Arc::new(world));
         self.directory.change(plugin_id, |state| state.active = Some(Arc::clone(&generation)));
         Ok(generation)
     }
@@ -190,12 +190,12 @@ impl Operations {
         let others =
             before.generations().iter().filter(|g| !Arc::ptr_eq(g, generation)).cloned().collect();
         let world = self.build(others).map_err(lifecycle::problems_of)?;
-        self.services.world.store(Arc::new(world));
+        self.services.replace_world(Arc::new(world));
         self.directory.change(generation.plugin_id(), |state| state.active = None);
         let (services, directory) = (Arc::clone(&self.services), Arc::clone(&self.directory));
         let serving = Arc::clone(generation);
         undo.push("world", async move {
-            services.world.store(before);
+            services.replace_world(before);
             directory.change(serving.plugin_id(), |state| {
                 state.active = Some(Arc::clone(&serving));
             });
@@ -272,7 +272,7 @@ impl Operations {
                 .await
                 .map_err(|error| problem_of(Phase::Activate, &error))?;
         }
-        self.services.world.store(Arc::new(world));
+        self.services.replace_world(Arc::new(world));
         self.directory.change(new.plugin_id(), |state| state.active = Some(Arc::clone(&new)));
         Ok(new)
     }

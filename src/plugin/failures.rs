@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use super::generation::Generation;
+use super::logs::{self, Level, Line};
 use crate::error::{Phase, Problem};
 use crate::lua::ScriptError;
 use crate::store::plugins::RecordedError;
@@ -23,6 +24,9 @@ impl Failures {
     pub fn record(&self, generation: &Generation, what: &str, error: &ScriptError) {
         let plugin = generation.plugin_id();
         tracing::error!(plugin, traceback = error.traceback.as_deref(), "{what} failed: {error}");
+        let message = format!("{what} failed: {error}");
+        let line = Line { level: Level::Error, message: &message, fields: None, request_id: None };
+        logs::tell(&generation.services, plugin, line);
         let mut problem = Problem::new(Phase::Call, format!("{what}: {}", error.message()));
         problem.file.clone_from(&error.file);
         problem.line = error.line;

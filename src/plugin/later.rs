@@ -1,15 +1,12 @@
 //! What a manifest may declare that this version does not carry out yet. The entries are checked as
 //! far as they can be, so that they are right when their time comes, and each kind gives a warning.
 
-use super::manifest::{GraphqlKind, MANIFEST_FILE, Manifest};
+use super::manifest::{MANIFEST_FILE, Manifest};
 use crate::error::{Phase, Problem};
 
 /// One for each kind of such entries.
 pub fn warnings(manifest: &Manifest) -> Vec<Problem> {
-    let points = &manifest.extension_points;
-    let subscribes = points.graphql.iter().any(|entry| entry.kind == GraphqlKind::Subscription);
     [
-        ("extensionPoints.graphql of the type subscription", subscribes),
         ("exports", !manifest.exports.is_empty()),
         ("docker", manifest.docker.as_ref().is_some_and(|docker| docker.enabled)),
     ]

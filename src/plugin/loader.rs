@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::generation::{Generation, GenerationHandle, LoadedVm};
 use super::later;
+use super::logs::{self, Level, Line};
 use super::manifest::Manifest;
 use super::source::Source;
 use crate::error::{Phase, Problem};
@@ -144,7 +145,15 @@ async fn load_vm(
         vec![source.illustrate(problem)]
     };
     let plugin = manifest.plugin_id.clone();
-    let print = move |text: String| tracing::info!(target: "plugin", plugin = %plugin, "{text}");
+    let printing = blueprint.handle.clone();
+    let print = move |text: String| {
+        tracing::info!(target: "plugin", plugin = %plugin, "{text}");
+        // Nobody watches a plugin that is not loaded yet.
+        if let Some(generation) = printing.get() {
+            let line = Line { level: Level::Info, message: &text, fields: None, request_id: None };
+            logs::tell(&generation.services, &plugin, line);
+        }
+    };
     let options = VmOptions { memory: blueprint.memory };
     let vm = Vm::new(options, Arc::clone(&blueprint.modules), print).map_err(|e| failed(&e))?;
     let run = vm.run(deadline, async {

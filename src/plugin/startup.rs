@@ -109,7 +109,7 @@ impl Operations {
             self.directory.change(generation.plugin_id(), |state| state.active = active);
             self.settled(generation.plugin_id(), generation);
         }
-        self.services.world.store(Arc::new(world));
+        self.services.replace_world(Arc::new(world));
         for generation in &up {
             self.emit("plugin:activated", generation.plugin_id(), Some(generation), None);
         }

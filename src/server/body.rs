@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::drain::drain;
+use crate::extension::graphql::{GraphqlError, Outcome, Response};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,6 +24,12 @@ pub(super) struct Rejection {
 impl Rejection {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Rejection { status, code, message: message.into() }
+    }
+
+    /// As the answer to a GraphQL request among others.
+    pub(super) fn into_answer(self) -> Response {
+        let error = GraphqlError::new(self.code, self.message);
+        Response { data: None, errors: vec![error], outcome: Outcome::ValidationFailed }
     }
 
     /// A request that is wrong in itself.

@@ -1,84 +1,171 @@
 //! The GraphQL endpoint: GraphQL over HTTP, and GraphiQL for browsers.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, CONTENT_TYPE};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::auth::Caller;
+use super::auth::{Authenticator, Caller};
 use super::body::Rejection;
 use super::drain::drain;
-use super::graphql_request::Parameters;
+use super::graphql_request::{Asked, Parameters};
 use super::media_type::MediaType;
-use super::{graphiql, reply, request_info};
+use super::operations::Operations;
+use super::{event_stream, graphiql, multipart, reply, request_info, websocket};
 use crate::error::code;
-use crate::extension::graphql::{Mode, Outcome, Response as Answer, Schema};
-use crate::request::{Credentials, RequestContext, RequestInfo};
+use crate::extension::graphql::{GraphqlError, Mode, Outcome, Response as Answer, Schema};
+use crate::request::{Credentials, RequestContext, RequestInfo, User};
 use crate::services::Services;
+use crate::settings::graphql::GraphqlSettings;
 
 /// What the endpoint works with.
 pub(super) struct Endpoint {
     pub services: Arc<Services>,
+    pub authenticator: Arc<dyn Authenticator>,
     pub body_limit: usize,
+    pub settings: GraphqlSettings,
+    pub operations: Operations,
+    pub stop: CancellationToken,
+    pub connections: TaskTracker,
+}
+
+impl Endpoint {
+    /// The schema and context of a request that is executed now: in the World that is current when all of
+    /// it has arrived, so that a slow client keeps no old World alive.
+    pub(super) fn context(
+        &self,
+        info: Arc<RequestInfo>,
+        user: Option<Arc<User>>,
+    ) -> Result<(Arc<Schema>, RequestContext), Rejection> {
+        let world = self.services.world.load_full();
+        let Some(schema) = world.part::<Schema>() else {
+            let message = "The schema is not ready yet.";
+            return Err(Rejection::new(StatusCode::SERVICE_UNAVAILABLE, code::UNEXPECTED, message));
+        };
+        Ok((schema, RequestContext { info, user, world }))
+    }
 }
 
 /// Handles any method on `/graphql`.
 pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let mode = match parts.method {
-        Method::POST => Mode::AnyOperation,
-        Method::GET => Mode::QueryOnly,
+    let (mut parts, body) = request.into_parts();
+    if websocket::is_wanted(&parts) {
+        return websocket::accept(endpoint, parts).await;
+    }
+    let events = MediaType::wants_events(&parts.headers);
+    let media = MediaType::wanted(&parts.headers);
+    let asked = match parts.method {
+        Method::POST => None,
+        Method::GET => {
+            // Read first, because a browser's visit and a browser's query differ in it.
+            let url = Parameters::of_url(&parts.uri);
+            if let Ok(parameters) = &url
+                && parameters.is_nothing()
+                && graphiql::wants_page(&parts.headers)
+            {
+                return graphiql::page();
+            }
+            Some(url.map(Asked::One))
+        }
         _ => return method_not_allowed(&parts.method),
     };
-    // Read first, because a browser's visit and a browser's query differ in it.
-    let url = match mode {
-        Mode::QueryOnly => Some(Parameters::of_url(&parts.uri)),
-        Mode::AnyOperation => None,
-    };
-    if let Some(Ok(Parameters { query: None, .. })) = &url
-        && graphiql::wants_page(&parts.headers)
-    {
-        return graphiql::page();
-    }
-    let Some(media) = MediaType::wanted(&parts.headers) else {
+    let Some(media) = media.or(events.then_some(MediaType::Json)) else {
         drain(body);
-        let message = "Only application/json and application/graphql-response+json are offered.";
+        let message = "Only application/json, application/graphql-response+json and, for \
+                       subscriptions, text/event-stream are offered.";
         return reply::error(StatusCode::NOT_ACCEPTABLE, "not_acceptable", message);
     };
-    let parameters = match url {
-        Some(parameters) => parameters,
-        None => Parameters::of_body(&parts.headers, body, endpoint.body_limit).await,
-    };
-    match execute(&endpoint, parts, parameters, mode).await {
-        Ok((answer, info)) => encode(&answer, media, &info.id),
-        Err(rejection) => refuse(&rejection, media),
-    }
-}
-
-/// Executes a request in the World that is current when all of it has arrived: a slow client keeps
-/// no old World alive.
-async fn execute(
-    endpoint: &Endpoint,
-    mut parts: Parts,
-    parameters: Result<Parameters, Rejection>,
-    mode: Mode,
-) -> Result<(Answer, Arc<RequestInfo>), Rejection> {
-    let request = parameters?.into_request()?;
-    let world = endpoint.services.world.load_full();
-    let Some(schema) = world.part::<Schema>() else {
-        let message = "The schema is not ready yet.";
-        return Err(Rejection::new(StatusCode::SERVICE_UNAVAILABLE, code::UNEXPECTED, message));
+    let (mode, asked) = match asked {
+        Some(asked) => (Mode::QueryOnly, asked),
+        None => (Mode::AnyOperation, receive(&endpoint, &parts.headers, body).await),
     };
     let user = parts.extensions.get::<Caller>().and_then(|caller| caller.0.clone());
     let info = Arc::new(request_info::of(&mut parts, Credentials::Hidden));
-    let cx = RequestContext { info, user, world };
-    let answer = schema.execute(&request, mode, &cx).await;
-    Ok((answer, cx.info))
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(rejection) => return refuse(&rejection, media),
+    };
+    match asked {
+        Asked::One(parameters) if events => {
+            event_stream::answer(&endpoint, parameters, mode, info, user).await
+        }
+        Asked::One(parameters) => {
+            let limit = endpoint.settings.limits.response;
+            match execute(&endpoint, parameters, mode, info.clone(), user).await {
+                Ok(answer) => encode(&answer, media, &info.id, limit),
+                Err(rejection) => refuse(&rejection, media),
+            }
+        }
+        Asked::Batch(all) => batch(&endpoint, all, info, user, media).await,
+    }
+}
+
+async fn receive(endpoint: &Endpoint, headers: &HeaderMap, body: Body) -> Result<Asked, Rejection> {
+    let batch = endpoint.settings.batch_limit;
+    let Some(boundary) = multipart::boundary(headers) else {
+        return Asked::of_body(headers, body, endpoint.body_limit, batch).await;
+    };
+    if is_of_another_site(headers) {
+        drain(body);
+        let message =
+            "A multipart request from another web site must have an Authorization header.";
+        return Err(Rejection::new(StatusCode::FORBIDDEN, "forbidden", message));
+    }
+    let limits = multipart::Limits {
+        whole: endpoint.settings.upload_limit,
+        json: endpoint.body_limit,
+        batch,
+    };
+    multipart::receive(body, boundary, limits).await
+}
+
+/// Whether a page of another site sends this, which browsers let it do for a form without asking.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let Some(origin) = text(ORIGIN) else { return false };
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    !headers.contains_key(AUTHORIZATION) && text(HOST) != Some(host)
+}
+
+/// Executes one request.
+pub(super) async fn execute(
+    endpoint: &Endpoint,
+    parameters: Parameters,
+    mode: Mode,
+    info: Arc<RequestInfo>,
+    user: Option<Arc<User>>,
+) -> Result<Answer, Rejection> {
+    let request = endpoint.operations.request(parameters)?;
+    let (schema, cx) = endpoint.context(info, user)?;
+    Ok(schema.execute(&request, mode, &cx).await)
+}
+
+/// Executes requests one after another, so that a batch gets no more at once than others.
+async fn batch(
+    endpoint: &Endpoint,
+    all: Vec<Parameters>,
+    info: Arc<RequestInfo>,
+    user: Option<Arc<User>>,
+    media: MediaType,
+) -> Response {
+    let mut answers = Vec::with_capacity(all.len());
+    for parameters in all {
+        let (info, user) = (info.clone(), user.clone());
+        let answer = execute(endpoint, parameters, Mode::AnyOperation, info, user).await;
+        answers.push(answer.unwrap_or_else(|rejection| rejection.into_answer()));
+    }
+    match written(&answers, endpoint.settings.limits.response) {
+        Ok(bytes) => respond(StatusCode::OK, media, bytes),
+        Err(error) => failed_to_write(error, media, &info.id),
+    }
 }
 
 /// The status of a response. A client that asks for `application/json` reads 200 as "this is a
@@ -98,20 +185,99 @@ fn status(outcome: Outcome, media: MediaType) -> StatusCode {
     }
 }
 
-pub(super) fn encode(answer: &Answer, media: MediaType, request_id: &str) -> Response {
-    let mut response = match serde_json::to_vec(answer) {
+pub(super) fn encode(
+    answer: &Answer,
+    media: MediaType,
+    request_id: &str,
+    limit: usize,
+) -> Response {
+    let mut response = match written(answer, limit) {
         Ok(bytes) => respond(status(answer.outcome, media), media, bytes),
-        Err(error) => {
-            tracing::error!(%error, "the response cannot be written as JSON");
-            let extensions = json!({ "code": code::UNEXPECTED, "requestId": request_id });
-            let message = "An unexpected error occurred.";
-            failed(StatusCode::INTERNAL_SERVER_ERROR, media, message, &extensions)
-        }
+        Err(error) => failed_to_write(error, media, request_id),
     };
     if answer.outcome == Outcome::OperationNotAllowed {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }
     response
+}
+
+/// A response that is larger than it may be.
+struct TooLarge {
+    limit: usize,
+}
+
+impl From<TooLarge> for GraphqlError {
+    fn from(TooLarge { limit }: TooLarge) -> Self {
+        let message = format!(
+            "The response is larger than {limit} bytes (graphql-max-response); ask for less of it."
+        );
+        let allowed = i64::try_from(limit).unwrap_or(i64::MAX);
+        GraphqlError::new(code::GRAPHQL_LIMIT_EXCEEDED, message)
+            .with("limit", "response")
+            .with("allowed", allowed)
+    }
+}
+
+/// Why a response is not written.
+enum Unwritten {
+    TooLarge(TooLarge),
+    Failed(serde_json::Error),
+}
+
+/// A response as JSON, or an error of it in its place.
+pub(super) fn message(answer: &Answer, limit: usize) -> Vec<u8> {
+    let error = match written(answer, limit) {
+        Ok(bytes) => return bytes,
+        Err(Unwritten::TooLarge(error)) => error.into(),
+        Err(Unwritten::Failed(error)) => {
+            tracing::error!(%error, "the response cannot be written as JSON");
+            GraphqlError::new(code::UNEXPECTED, "An unexpected error occurred.")
+        }
+    };
+    let body = json!({ "errors": [error] });
+    body.to_string().into_bytes()
+}
+
+fn written<T: Serialize>(answer: &T, limit: usize) -> Result<Vec<u8>, Unwritten> {
+    /// Writes no more than it may.
+    struct Bounded {
+        bytes: Vec<u8>,
+        limit: usize,
+    }
+    impl io::Write for Bounded {
+        fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+            if self.bytes.len() + more.len() > self.limit {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.bytes.extend_from_slice(more);
+            Ok(more.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut writer = Bounded { bytes: Vec::with_capacity(128), limit };
+    match serde_json::to_writer(&mut writer, answer) {
+        Ok(()) => Ok(writer.bytes),
+        Err(error) if error.is_io() => Err(Unwritten::TooLarge(TooLarge { limit })),
+        Err(error) => Err(Unwritten::Failed(error)),
+    }
+}
+
+fn failed_to_write(error: Unwritten, media: MediaType, request_id: &str) -> Response {
+    match error {
+        Unwritten::TooLarge(error) => {
+            let body = json!({ "errors": [GraphqlError::from(error)], "data": null });
+            respond(StatusCode::OK, media, body.to_string().into_bytes())
+        }
+        Unwritten::Failed(error) => {
+            tracing::error!(%error, "the response cannot be written as JSON");
+            let extensions = json!({ "code": code::UNEXPECTED, "requestId": request_id });
+            let message = "An unexpected error occurred.";
+            failed(StatusCode::INTERNAL_SERVER_ERROR, media, message, &extensions)
+        }
+    }
 }
 
 fn refuse(rejection: &Rejection, media: MediaType) -> Response {

@@ -14,15 +14,25 @@ use serde::de::{
 use super::body::{Rejection, receive};
 use super::drain::drain;
 use super::media_type::check_json;
-use crate::extension::graphql::Request;
 use crate::value::{Map, Value};
 
 /// The parameters of a request. Those that are null are absent.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     pub query: Option<String>,
-    operation_name: Option<String>,
-    variables: Option<Map>,
+    pub operation_name: Option<String>,
+    pub variables: Option<Map>,
+    pub extensions: Option<Map>,
+    /// The id of an operation that the server knows.
+    pub document_id: Option<String>,
+}
+
+/// What a body asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    One(Parameters),
+    /// Several, to be answered together.
+    Batch(Vec<Parameters>),
 }
 
 impl Parameters {
@@ -30,13 +40,15 @@ impl Parameters {
     pub(super) fn of_url(uri: &Uri) -> Result<Self, Rejection> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| Rejection::malformed(format!("The URL cannot be read: {error}.")))?;
-        let [mut query, mut operation_name, mut variables, mut extensions] = [const { None }; 4];
+        let [mut query, mut operation_name, mut variables, mut extensions, mut document_id] =
+            [const { None }; 5];
         for (name, value) in pairs {
             let parameter = match name.as_str() {
                 "query" => &mut query,
                 "operationName" => &mut operation_name,
                 "variables" => &mut variables,
                 "extensions" => &mut extensions,
+                "documentId" => &mut document_id,
                 _ => continue,
             };
             if parameter.replace(value).is_some() {
@@ -49,20 +61,36 @@ impl Parameters {
             }),
             None => Ok(None),
         };
-        // Nothing uses extensions, but wrong ones are wrong.
-        object("extensions", extensions)?;
         Ok(Parameters {
             query: query.filter(|query| !query.is_empty()),
             operation_name,
             variables: object("variables", variables)?,
+            extensions: object("extensions", extensions)?,
+            document_id: document_id.filter(|id| !id.is_empty()),
         })
     }
 
-    /// Reads the body of a `POST`.
+    /// Whether nothing is asked for.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.query.is_none() && self.extensions.is_none() && self.document_id.is_none()
+    }
+
+    /// Reads one request, such as the payload of a message.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn of_json(json: &[u8]) -> serde_json::Result<Self> {
+        read(json, One)
+    }
+}
+
+impl Asked {
+    /// Reads the body of a `POST`, which is JSON. A batch may have `batch_limit` requests.
     pub(super) async fn of_body(
         headers: &HeaderMap,
         body: Body,
         limit: usize,
+        batch_limit: usize,
     ) -> Result<Self, Rejection> {
         if let Err(message) = check_json(headers) {
             drain(body);
@@ -73,24 +101,16 @@ impl Parameters {
         if bytes.is_empty() {
             return Err(Rejection::malformed("The request body is empty."));
         }
-        read(&bytes, ParametersVisitor).map_err(|error| {
-            Rejection::malformed(match error.is_data() {
-                true => format!("The request body is not a GraphQL request: {error}."),
-                false => format!("The request body is not JSON: {error}."),
-            })
-        })
+        Asked::of_json(&bytes, batch_limit, "The request body")
     }
 
-    /// The request, if there is a query.
-    pub(super) fn into_request(self) -> Result<Request, Rejection> {
-        let Some(query) = self.query else {
-            return Err(Rejection::malformed("The parameter \"query\" is missing."));
-        };
-        Ok(Request {
-            query,
-            // No operation has an empty name, but some clients send one when they mean none.
-            operation_name: self.operation_name.filter(|name| !name.is_empty()),
-            variables: self.variables.unwrap_or_default(),
+    /// Reads one request or a batch. `what` names the text for messages.
+    pub(super) fn of_json(json: &[u8], batch_limit: usize, what: &str) -> Result<Self, Rejection> {
+        read(json, AskedVisitor { batch_limit }).map_err(|error| {
+            Rejection::malformed(match error.is_data() {
+                true => format!("{what} is not a GraphQL request: {error}."),
+                false => format!("{what} is not JSON: {error}."),
+            })
         })
     }
 }
@@ -102,30 +122,72 @@ fn read<'de, S: DeserializeSeed<'de>>(json: &'de [u8], seed: S) -> serde_json::R
     Ok(value)
 }
 
-struct ParametersVisitor;
+/// A request.
+struct One;
 
-impl<'de> DeserializeSeed<'de> for ParametersVisitor {
+impl<'de> DeserializeSeed<'de> for One {
     type Value = Parameters;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parameters, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+/// A request, or a list of them.
+struct AskedVisitor {
+    batch_limit: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for AskedVisitor {
+    type Value = Asked;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Asked, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ParametersVisitor {
+impl<'de> Visitor<'de> for AskedVisitor {
+    type Value = Asked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object with a \"query\"")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Asked, A::Error> {
+        if self.batch_limit == 0 {
+            return Err(A::Error::custom("batches are not supported, send one request at a time"));
+        }
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element_seed(One)? {
+            if all.len() == self.batch_limit {
+                return Err(A::Error::custom(format!(
+                    "the batch has more requests than graphql-batch-limit, which is {}",
+                    self.batch_limit
+                )));
+            }
+            all.push(one);
+        }
+        match all.is_empty() {
+            true => Err(A::Error::custom("the batch is empty")),
+            false => Ok(Asked::Batch(all)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Asked, A::Error> {
+        One.visit_map(map).map(Asked::One)
+    }
+}
+
+impl<'de> Visitor<'de> for One {
     type Value = Parameters;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object with a \"query\"")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Parameters, A::Error> {
-        Err(A::Error::custom("batches are not supported, send one request at a time"))
-    }
-
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parameters, A::Error> {
         let mut parameters = Parameters::default();
-        let mut seen = [false; 4];
+        let mut seen = [false; 5];
         let mut once = |i: usize, name: &'static str| match std::mem::replace(&mut seen[i], true) {
             true => Err(A::Error::duplicate_field(name)),
             false => Ok(name),
@@ -143,7 +205,12 @@ impl<'de> Visitor<'de> for ParametersVisitor {
                     parameters.variables = map.next_value_seed(Object(once(2, "variables")?))?;
                 }
                 Parameter::Extensions => {
-                    map.next_value_seed(Object(once(3, "extensions")?))?;
+                    let seed = Object(once(3, "extensions")?);
+                    parameters.extensions = map.next_value_seed(seed)?;
+                }
+                Parameter::DocumentId => {
+                    let seed = Text(once(4, "documentId")?);
+                    parameters.document_id = map.next_value_seed(seed)?;
                 }
                 Parameter::Unknown => {
                     map.next_value::<IgnoredAny>()?;
@@ -159,6 +226,7 @@ enum Parameter {
     OperationName,
     Variables,
     Extensions,
+    DocumentId,
     /// To be ignored, says the specification.
     Unknown,
 }
@@ -186,6 +254,7 @@ impl Visitor<'_> for Key {
             "operationName" => Parameter::OperationName,
             "variables" => Parameter::Variables,
             "extensions" => Parameter::Extensions,
+            "documentId" => Parameter::DocumentId,
             _ => Parameter::Unknown,
         })
     }

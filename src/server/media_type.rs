@@ -37,6 +37,17 @@ impl MediaType {
         }
     }
 
+    /// Whether the client wants to hear of events as they happen.
+    pub(super) fn wants_events(headers: &HeaderMap) -> bool {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut ranges = values.flat_map(|value| value.split(',')).filter_map(Range::parse);
+        ranges.any(|range| {
+            range.kind.eq_ignore_ascii_case("text")
+                && range.subtype.eq_ignore_ascii_case("event-stream")
+                && range.quality > 0.0
+        })
+    }
+
     /// What the client wants, or `None` if it accepts neither. Without an `Accept` header, or with
     /// one that takes both as they come, it is `application/json`; a client that names both
     /// alike gets the more telling one.

@@ -3,19 +3,24 @@
 pub mod auth;
 mod body;
 mod drain;
+mod event_stream;
 pub mod graphiql;
 mod graphql;
 mod graphql_request;
 mod health;
 mod media_type;
+mod multipart;
+pub mod operations;
 mod rates;
 pub mod reply;
 pub mod request_id;
 mod request_info;
+mod running;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod webhooks;
+mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,8 +35,12 @@ use axum::routing::any;
 pub use serve::serve;
 
 use crate::services::Services;
+use crate::settings::graphql::GraphqlSettings;
 use auth::Authenticator;
 use graphql::Endpoint;
+use operations::Operations;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What the server's routes work with.
 pub struct ServerState {
@@ -43,6 +52,13 @@ pub struct ServerState {
     pub body_limit: usize,
     /// Requests a second to a plugin's webhooks together, and to each; 0 for any number.
     pub webhook_rates: (u32, u32),
+    pub graphql: GraphqlSettings,
+    /// The operations that clients may name instead of writing them out.
+    pub operations: Operations,
+    /// Ends what lives longer than a request.
+    pub stop: CancellationToken,
+    /// What lives longer than a request.
+    pub connections: TaskTracker,
 }
 
 /// All routes of the server.
@@ -55,7 +71,15 @@ pub fn router(state: ServerState) -> Router {
     });
     // Their senders have credentials of their own, which are for the plugins.
     let webhooks = Router::new().route(webhooks::ROUTE, any(webhooks::answer)).with_state(webhooks);
-    let endpoint = Arc::new(Endpoint { services: state.services, body_limit: state.body_limit });
+    let endpoint = Arc::new(Endpoint {
+        services: state.services,
+        authenticator: Arc::clone(&state.authenticator),
+        body_limit: state.body_limit,
+        settings: state.graphql,
+        operations: state.operations,
+        stop: state.stop,
+        connections: state.connections,
+    });
     let identified = Router::new()
         .route("/graphql", any(graphql::answer))
         .with_state(endpoint)

@@ -14,18 +14,23 @@ const DEFAULT_FILE: &str = "moondock.toml";
 /// One setting, as it is named in the file and, with dashes in front, on the command line.
 pub(super) struct Key {
     pub name: &'static str,
-    kind: Kind,
+    pub kind: Kind,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Text,
     Number,
     Flag,
 }
 
 /// Every setting.
-pub(super) const KEYS: &[Key] = &[
+pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(super::graphql::KEYS)
+}
+
+/// The settings that are not about one part of the host.
+const KEYS: &[Key] = &[
     Key { name: "listen", kind: Kind::Text },
     Key { name: "plugins", kind: Kind::Text },
     Key { name: "data-dir", kind: Kind::Text },
@@ -81,8 +86,8 @@ fn parse(text: &str, path: &Path) -> Result<HashMap<&'static str, Found>, Settin
     })?;
     let mut found = HashMap::new();
     for (name, value) in flattened(table) {
-        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-            let names = KEYS.iter().map(|key| key.name);
+        let Some(key) = keys().find(|key| key.name == name) else {
+            let names = keys().map(|key| key.name);
             let hint = match nearest(&name, names) {
                 Some(near) => format!("; did you mean {near:?}?"),
                 None => String::new(),

@@ -2,6 +2,7 @@
 //! over file, file over defaults.
 
 mod file;
+pub mod graphql;
 mod parse;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use graphql::{GraphqlFlags, GraphqlSettings, Introspection};
 use parse::Found;
 
 use crate::accounts::jwt::JwtSettings;
@@ -119,6 +121,8 @@ pub struct Flags {
     /// Keeps parsed and validated GraphQL documents [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub document_cache: Option<String>,
+    #[command(flatten)]
+    pub graphql: GraphqlFlags,
 }
 
 impl Flags {
@@ -153,7 +157,7 @@ impl Flags {
             "max-timeout-ms" => self.max_timeout_ms.as_ref(),
             "shutdown-grace-ms" => self.shutdown_grace_ms.as_ref(),
             "document-cache" => self.document_cache.as_ref(),
-            _ => None,
+            other => self.graphql.get(other),
         }
     }
 }
@@ -240,6 +244,8 @@ pub struct Settings {
     pub max_timeout_ms: u64,
     pub shutdown_grace: Duration,
     pub document_cache: bool,
+    /// The GraphQL endpoint.
+    pub graphql: GraphqlSettings,
 }
 
 /// A configuration error: one line that says what is wrong and where it was set.
@@ -275,6 +281,10 @@ impl Settings {
             max_timeout_ms: 150_000,
             shutdown_grace: Duration::from_secs(10),
             document_cache: true,
+            graphql: GraphqlSettings::new(match mode {
+                Mode::Dev => Introspection::Everyone,
+                Mode::Serve | Mode::Shell => Introspection::Users,
+            }),
         }
     }
 
@@ -293,7 +303,7 @@ impl Settings {
         let named = flags.config.clone().or_else(|| env("MOONDOCK_CONFIG"));
         let file = file::read(named.as_deref().map(Path::new))?;
         let mut settings = Settings::new(mode);
-        for key in file::KEYS {
+        for key in file::keys() {
             let variable = format!("MOONDOCK_{}", key.name.to_uppercase().replace('-', "_"));
             let found = if let Some(text) = flags.get(key.name) {
                 Found { text: text.clone(), origin: format!("--{}", key.name), base: None }

@@ -82,12 +82,12 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
             settings.shutdown_grace = millis(key, found, 0..=3_600_000)?;
         }
         "document-cache" => settings.document_cache = flag(key, found)?,
-        _ => {}
+        _ => super::graphql::set(&mut settings.graphql, key, found)?,
     }
     Ok(())
 }
 
-fn wrong<T>(key: &str, found: &Found, expected: &str) -> Result<T, SettingsError> {
+pub(super) fn wrong<T>(key: &str, found: &Found, expected: &str) -> Result<T, SettingsError> {
     let shown = Value::from(found.text.as_str()).excerpt();
     let origin = &found.origin;
     Err(SettingsError(format!("{key}: expected {expected}, found {shown} (from {origin})")))
@@ -118,7 +118,7 @@ fn is_filter(text: &str) -> bool {
     is_words && EnvFilter::try_new(text).is_ok()
 }
 
-fn path(key: &str, found: &Found) -> Result<PathBuf, SettingsError> {
+pub(super) fn path(key: &str, found: &Found) -> Result<PathBuf, SettingsError> {
     if found.text.is_empty() || found.text.contains('\0') {
         return wrong(key, found, "the path of a folder");
     }
@@ -155,7 +155,11 @@ fn secret_key(key: &str, found: &Found) -> Result<Secret, SettingsError> {
     Ok(Secret::new(found.text.as_str()))
 }
 
-fn millis(key: &str, found: &Found, range: RangeInclusive<u64>) -> Result<Duration, SettingsError> {
+pub(super) fn millis(
+    key: &str,
+    found: &Found,
+    range: RangeInclusive<u64>,
+) -> Result<Duration, SettingsError> {
     Ok(Duration::from_millis(number(key, found, range)?))
 }
 
@@ -167,7 +171,11 @@ fn flag(key: &str, found: &Found) -> Result<bool, SettingsError> {
     }
 }
 
-fn number(key: &str, found: &Found, range: RangeInclusive<u64>) -> Result<u64, SettingsError> {
+pub(super) fn number(
+    key: &str,
+    found: &Found,
+    range: RangeInclusive<u64>,
+) -> Result<u64, SettingsError> {
     match found.text.parse::<u64>() {
         Ok(number) if range.contains(&number) => Ok(number),
         _ => {

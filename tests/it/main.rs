@@ -18,6 +18,7 @@ mod data_limits;
 mod databases;
 mod events;
 mod from_table;
+mod graphql;
 mod keeping;
 mod killed;
 mod lifecycle;

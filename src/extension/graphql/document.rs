@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::limits::{QueryLimits, exceeded};
 use super::plan::{Conditions, Plan, Planner};
 use super::response::{GraphqlError, Location, Outcome};
 use super::scan::{Finding, MAX_NESTING, scan};
@@ -47,12 +48,14 @@ impl Weighter<Arc<str>, Arc<Document>> for Length {
 #[derive(Debug)]
 pub(super) struct Documents {
     cache: Option<Cache<Arc<str>, Arc<Document>, Length>>,
+    limits: QueryLimits,
 }
 
 impl Documents {
     /// `cached: false` prepares every document anew.
-    pub(super) fn new(cached: bool) -> Self {
+    pub(super) fn new(cached: bool, limits: QueryLimits) -> Self {
         Documents {
+            limits,
             cache: cached.then(|| Cache::with_weighter(MAX_DOCUMENTS, MAX_TOTAL_LENGTH, Length)),
         }
     }
@@ -72,7 +75,7 @@ impl Documents {
         if let Some(document) = cache.and_then(|cache| cache.get(query)) {
             return Ok(document);
         }
-        let document = Arc::new(Document::new(types, stock, query)?);
+        let document = Arc::new(Document::new(types, stock, query, &self.limits)?);
         if let Some(cache) = cache {
             cache.insert(query.into(), document.clone());
         }
@@ -92,6 +95,8 @@ pub(super) struct Document {
 pub(super) struct Operation {
     pub name: Option<Arc<str>>,
     pub kind: OperationType,
+    /// Whether it asks what the schema is.
+    pub introspects: bool,
     plans: Plans,
 }
 
@@ -108,10 +113,11 @@ impl Document {
         types: &Types,
         stock: &Stock,
         query: &str,
+        limits: &QueryLimits,
     ) -> Result<Self, (Outcome, Vec<GraphqlError>)> {
         let refused = |errors| (Outcome::ValidationFailed, errors);
-        let ast = parse(query)?;
-        let errors = guard(types, &ast);
+        let ast = parse(query, limits)?;
+        let errors = guard(types, &ast, limits);
         if !errors.is_empty() {
             return Err(refused(errors));
         }
@@ -121,6 +127,14 @@ impl Document {
             // Ignoring conditions, this sees everything that could ever be executed.
             let mut planner = Planner::new(types, &ast, Conditions::Ignored);
             let whole = planner.plan(operation);
+            let introspects = whole.introspection.is_some();
+            let roots = whole.root.fields.len();
+            if roots > limits.root_fields {
+                let (found, allowed) = (roots as u64, limits.root_fields as u64);
+                let what = format!("selects {found} fields of its root");
+                let error = exceeded("root-fields", &what, found, allowed).at(operation.pos);
+                planner.errors.push(error);
+            }
             for error in std::mem::take(&mut planner.errors) {
                 // Operations may share a fragment with an error.
                 if !planned.errors.contains(&error) {
@@ -142,6 +156,7 @@ impl Document {
             operations.push(Operation {
                 name: name.map(|name| name.as_str().into()),
                 kind: operation.node.ty,
+                introspects,
                 plans,
             });
         }
@@ -214,9 +229,18 @@ impl Document {
     }
 }
 
-fn parse(query: &str) -> Result<ExecutableDocument, (Outcome, Vec<GraphqlError>)> {
+fn parse(
+    query: &str,
+    limits: &QueryLimits,
+) -> Result<ExecutableDocument, (Outcome, Vec<GraphqlError>)> {
     let unreadable = |message: String| GraphqlError::new(code::GRAPHQL_PARSE_FAILED, message);
-    match scan(query) {
+    match scan(query, limits.tokens) {
+        Some(Finding::TooLong) => {
+            let allowed = limits.tokens as u64;
+            let what = format!("has more than {allowed} tokens");
+            let error = exceeded("tokens", &what, allowed + 1, allowed);
+            return Err((Outcome::ValidationFailed, vec![error]));
+        }
         Some(Finding::TooDeep(at)) => {
             let message = format!("Syntax Error: nested deeper than {MAX_NESTING} brackets.");
             return Err((Outcome::ParseFailed, vec![unreadable(message).at(at)]));

@@ -17,12 +17,14 @@ use super::complete::{At, Completed, Nulled, Shape, non_null};
 use super::model::{Auth, Resolve};
 use super::output::Output;
 use super::plan::{Args, Below, DeclaredField, FieldKind, Plan, PlanField, Selection};
+use super::resolve::Messages;
 use super::response::{GraphqlError, PathSegment, path_text};
 use super::scalar::Scalar;
 use super::stock::Stock;
 use super::tables::{CustomScalar, OutputType, Types};
 use super::variables::{arguments_error, check_constraints, read_custom};
 use crate::error::{Error, code};
+use crate::plugin::logs::{self, Level, Line};
 use crate::request::{RequestContext, Role};
 use crate::value::{Map, Value};
 
@@ -91,6 +93,26 @@ impl<'r> Execution<'r> {
             true => self.operation(kind, plan).await,
             false => self.batches.run(self.cx, self.operation(kind, plan)).await,
         }
+    }
+
+    /// CreateSourceEventStream (section 6.2.3.1): the field's arguments, and what it hears.
+    pub(super) async fn source(&self, declared: &DeclaredField) -> Result<(Map, Messages), Error> {
+        let field = &declared.field;
+        if let Some(auth) = &field.auth {
+            authorize(auth, self.cx)?;
+        }
+        let args = self.arguments(declared)?;
+        guarded(async {
+            let args = self.checked(declared, args).await?;
+            match &field.resolver {
+                Some(Resolve::Subscribe(subscriber)) => {
+                    let messages = subscriber.subscribe(args.clone(), self.cx).await?;
+                    Ok((args, messages))
+                }
+                _ => Err(Error::unexpected("the field cannot be subscribed to")),
+            }
+        })
+        .await
     }
 
     /// ExecuteSubscriptionEvent (section 6.2.3.2), for an event whose field has this value.
@@ -483,6 +505,7 @@ impl<'r> Execution<'r> {
             error = %error.message,
             "a GraphQL field failed"
         );
+        self.tell(plan, &segments, &error.message);
         self.push(plan, segments, self.unexpected(MASKED));
     }
 
@@ -503,7 +526,21 @@ impl<'r> Execution<'r> {
             detail,
             "a GraphQL field has a wrong value"
         );
+        self.tell(plan, &segments, &message);
         self.push(plan, segments, self.unexpected(message));
+    }
+
+    /// Tells those who watch the log of the plugin that a field is of.
+    fn tell(&self, plan: &PlanField, path: &[PathSegment], error: &str) {
+        let FieldKind::Declared(declared) = &plan.kind else { return };
+        let owner = &*declared.field.owner;
+        let generations = self.cx.world.generations();
+        if let Some(generation) = generations.iter().find(|g| g.plugin_id() == owner) {
+            let message = format!("the GraphQL field {} failed: {error}", path_text(path));
+            let request_id = Some(self.cx.info.id.as_str());
+            let line = Line { level: Level::Error, message: &message, fields: None, request_id };
+            logs::tell(&generation.services, owner, line);
+        }
     }
 
     fn unexpected(&self, message: impl Into<String>) -> GraphqlError {

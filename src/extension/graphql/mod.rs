@@ -18,6 +18,7 @@ mod execute;
 mod format;
 mod from_table;
 pub mod hosted;
+mod limits;
 mod merge;
 mod model;
 mod names;
@@ -43,6 +44,7 @@ mod variables;
 pub use check::{SchemaProblem, check};
 pub use constraints::{Constraints, Pattern};
 pub use format::Format;
+pub use limits::QueryLimits;
 pub use model::{
     Auth, CostDef, Declarations, EnumDef, EnumValueDef, ExtensionDef, FieldDef, HOST, InputDef,
     InputValueDef, InterfaceDef, ObjectDef, Operation, Place, Resolve, RootField, ScalarDef,
@@ -55,5 +57,6 @@ pub use resolve::{
 };
 pub use response::{GraphqlError, Location, Mode, Outcome, PathSegment, Request, Response};
 pub use scalar::Scalar;
-pub use schema::{Schema, SchemaOptions};
+pub use schema::{Schema, SchemaOptions, Subscribed};
 pub use types::{TypeRef, TypeRefError};
+pub use validate::MAX_DEPTH;

@@ -28,9 +28,11 @@ impl Request {
 /// Which operations a transport allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// Queries and mutations.
     AnyOperation,
     /// For `GET`, which must not change anything.
     QueryOnly,
+    Subscription,
 }
 
 /// How far a request got. All but `Executed` are request errors (specification, section 7.1.2):
@@ -159,6 +161,25 @@ impl GraphqlError {
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// Removes suggestions, which tell what is in the schema.
+    pub(super) fn drop_hints(&mut self) {
+        fn cut(message: &mut String) {
+            if let Some(at) = message.find(" Did you mean") {
+                message.truncate(at);
+            }
+        }
+        cut(&mut self.message);
+        if let Some(Value::List(issues)) = self.extensions.get_mut("issues") {
+            for issue in issues {
+                if let Value::Map(issue) = issue
+                    && let Some(Value::String(message)) = issue.get_mut("message")
+                {
+                    cut(message);
+                }
+            }
+        }
     }
 
     /// The code.

@@ -144,6 +144,12 @@ impl Scalar {
                 Ok(i) if i.unsigned_abs() <= MAX_SAFE_INTEGER as u64 => Value::Int(i),
                 _ => Value::String(digits),
             }),
+            // No JSON has bytes in it, so this came from a multipart request.
+            (Scalar::Upload, Value::Map(file))
+                if matches!(file.get("content"), Some(Value::Bytes(_))) =>
+            {
+                Ok(value.clone())
+            }
             (Scalar::Upload, _) => {
                 Err("Upload is only accepted from a multipart request".to_owned())
             }

@@ -10,14 +10,17 @@ pub(super) const MAX_NESTING: usize = 64;
 /// What a document must not contain.
 #[derive(Debug, PartialEq)]
 pub(super) enum Finding {
+    /// There are more tokens than allowed.
+    TooLong,
     /// Brackets are nested deeper than [`MAX_NESTING`].
     TooDeep(Pos),
     /// An input object has a field twice.
     DuplicateInputField { name: String, at: Pos },
 }
 
-/// Looks through a document. Malformed text is left for the parser to find.
-pub(super) fn scan(text: &str) -> Option<Finding> {
+/// Looks through a document of at most `max_tokens`. Malformed text is left for the parser to find.
+pub(super) fn scan(text: &str, max_tokens: usize) -> Option<Finding> {
+    let mut tokens = 0usize;
     let mut open: Vec<Bracket> = Vec::new();
     let mut parentheses = 0usize;
     // A name is the key of an input field if a colon follows and no other token.
@@ -27,7 +30,19 @@ pub(super) fn scan(text: &str) -> Option<Finding> {
     while at < bytes.len() {
         let start = at;
         at += 1;
+        if !matches!(bytes[start], b'#' | b' ' | b'\t' | b'\n' | b'\r' | b',') {
+            tokens += 1;
+            if tokens > max_tokens {
+                return Some(Finding::TooLong);
+            }
+        }
         match bytes[start] {
+            b'0'..=b'9' | b'-' | b'.' => {
+                while bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || b".+-".contains(b))
+                {
+                    at += 1;
+                }
+            }
             b'"' => at = end_of_string(bytes, start),
             b'#' => {
                 while at < bytes.len() && !matches!(bytes[at], b'\n' | b'\r') {
@@ -125,6 +140,10 @@ fn position(text: &str, at: usize) -> Pos {
 mod tests {
     use super::*;
 
+    fn scan(text: &str) -> Option<Finding> {
+        super::scan(text, 10_000)
+    }
+
     #[test]
     fn nesting_is_bounded_and_strings_and_comments_do_not_count() {
         let deep = |n: usize| format!("{{a(x:{}1{})}}", "[".repeat(n), "]".repeat(n));
@@ -145,6 +164,15 @@ mod tests {
                 name: "a".to_owned(),
                 at: Pos { line: 2, column: 15 }
             })
+        );
+    }
+
+    #[test]
+    fn tokens_are_counted() {
+        let count = |text: &str| (0..100).find(|max| super::scan(text, *max).is_none());
+        assert_eq!(
+            count("query Q { a(x: -1.5e+3, y: \"b c\") @skip(if: true) ...F } # c c"),
+            Some(21)
         );
     }
 

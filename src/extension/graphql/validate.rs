@@ -9,14 +9,18 @@ use async_graphql::parser::types::{
 use async_graphql::{Pos, Positioned, ServerError};
 
 use super::coerce::{Coercer, Variables, type_ref};
+use super::limits::{QueryLimits, exceeded};
 use super::response::{GraphqlError, Location, path_text};
 use super::stock::Stock;
 use super::tables::Types;
 use crate::error::code;
 use crate::nearest::hint;
 
-/// How deep selections may be nested, fragments included.
-const MAX_DEPTH: usize = 32;
+/// Fields are never nested deeper, whatever the limit is: several walks over them recurse.
+pub const MAX_DEPTH: usize = 32;
+
+/// Nor are fields and fragments together.
+const MAX_LEVELS: usize = 64;
 
 /// How many selections an operation may come to when all fragments are spread out. Some rules of
 /// the library walk through every spread, so a few fragments that spread each other twice would
@@ -25,7 +29,11 @@ const MAX_SELECTIONS: usize = 10_000;
 
 /// What must be known of a document before the library may see it: that it ends, that it is not
 /// deep or large, and that variables have types.
-pub(super) fn guard(types: &Types, document: &ExecutableDocument) -> Vec<GraphqlError> {
+pub(super) fn guard(
+    types: &Types,
+    document: &ExecutableDocument,
+    limits: &QueryLimits,
+) -> Vec<GraphqlError> {
     let mut errors = Vec::new();
     let mut measure = Measure { document, fragments: HashMap::new() };
     for (_, operation) in document.operations.iter() {
@@ -36,10 +44,29 @@ pub(super) fn guard(types: &Types, document: &ExecutableDocument) -> Vec<Graphql
                 continue;
             }
         };
-        if size.depth > MAX_DEPTH {
+        let aliased = format!("has {} aliases", size.aliases);
+        let directed = format!("has {} directives", size.directives);
+        let nested = format!("is nested {} levels deep", size.depth);
+        let sizes = [
+            ("depth", nested, size.depth, limits.depth.min(MAX_DEPTH)),
+            ("aliases", aliased, size.aliases, limits.aliases),
+            (
+                "directives",
+                directed,
+                size.directives + operation.node.directives.len(),
+                limits.directives,
+            ),
+        ];
+        for (limit, what, found, allowed) in sizes {
+            if found > allowed {
+                let error = exceeded(limit, &what, found as u64, allowed as u64);
+                errors.push(error.at(operation.pos));
+            }
+        }
+        if size.levels > MAX_LEVELS {
             let message = format!(
-                "The operation is nested {} levels deep; at most {MAX_DEPTH} are allowed.",
-                size.depth
+                "Fields and fragments are nested {} levels deep; at most {MAX_LEVELS} are allowed.",
+                size.levels
             );
             errors.push(invalid(message).at(operation.pos));
         }
@@ -215,8 +242,13 @@ fn innermost(ty: &ParsedType) -> &str {
 /// The size of a selection set with all fragments spread out.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
+    /// Of fields in fields.
     depth: usize,
+    /// Of fields and fragments in each other.
+    levels: usize,
     selections: usize,
+    aliases: usize,
+    directives: usize,
 }
 
 struct Measure<'d> {
@@ -238,8 +270,16 @@ impl<'d> Measure<'d> {
                     self.fragment(spread.node.fragment_name.node.as_str(), item.pos)?
                 }
             };
-            size.depth = size.depth.max(inner.depth + 1);
-            size.selections = size.selections.saturating_add(inner.selections).saturating_add(1);
+            let is_aliased =
+                matches!(&item.node, SelectionNode::Field(f) if f.node.alias.is_some());
+            let add = |a: usize, b: usize, c: usize| a.saturating_add(b).saturating_add(c);
+            let is_field = matches!(&item.node, SelectionNode::Field(_));
+            size.depth = size.depth.max(inner.depth + usize::from(is_field));
+            size.levels = size.levels.max(inner.levels + 1);
+            size.selections = add(size.selections, inner.selections, 1);
+            size.aliases = add(size.aliases, inner.aliases, usize::from(is_aliased));
+            let directives = item.node.directives().len();
+            size.directives = add(size.directives, inner.directives, directives);
         }
         Ok(size)
     }

@@ -272,7 +272,7 @@ async fn a_wrong_token_is_never_anonymous() {
 #[tokio::test]
 async fn without_a_schema_the_endpoint_is_unavailable() {
     let server = server().await;
-    server.services.world.store(Arc::default());
+    server.services.replace_world(Arc::default());
     let reply = server.post(GRAPHQL, r#"{"query":"{ __typename }"}"#).await;
     assert_eq!(reply.status, 503);
     assert!(reply.json()["errors"][0]["message"].is_string());
@@ -286,8 +286,12 @@ async fn a_value_that_is_no_json_is_an_error_response() {
         errors: Vec::new(),
         outcome: crate::extension::graphql::Outcome::Executed,
     };
-    let response =
-        super::super::graphql::encode(&answer, super::super::media_type::MediaType::Json, "r-1");
+    let response = super::super::graphql::encode(
+        &answer,
+        super::super::media_type::MediaType::Json,
+        "r-1",
+        1_000,
+    );
     assert_eq!(response.status(), 500);
     let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
     let body: Json = serde_json::from_slice(&body).unwrap();

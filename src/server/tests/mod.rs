@@ -24,6 +24,7 @@ use crate::extension::graphql::{
 use crate::plugin::world::World;
 use crate::services::{Limits, Services};
 use crate::settings::Secret;
+use crate::settings::graphql::{GraphqlSettings, Introspection};
 use crate::store::{Store, StoreOptions};
 use crate::value::{Map, Value};
 
@@ -92,6 +93,7 @@ async fn server() -> Server {
         limits: Limits { max_memory_mb: 64, max_timeout_ms: 1_000 },
         points,
         world: ArcSwap::from_pointee(world),
+        worlds: Default::default(),
         events: EventBus::default(),
         pubsub: Default::default(),
         audit: Default::default(),
@@ -106,6 +108,10 @@ async fn server() -> Server {
         ready: ready.clone(),
         body_limit: BODY_LIMIT,
         webhook_rates: (0, 0),
+        graphql: GraphqlSettings::new(Introspection::Everyone),
+        operations: Default::default(),
+        stop: Default::default(),
+        connections: Default::default(),
     });
     Server { services, ready, router }
 }

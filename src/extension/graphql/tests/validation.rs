@@ -3,6 +3,10 @@
 use super::*;
 
 fn small() -> Schema {
+    small_within(QueryLimits::default())
+}
+
+fn small_within(limits: QueryLimits) -> Schema {
     let node = vec![
         property("id", "ID!"),
         property("name", "String"),
@@ -13,7 +17,9 @@ fn small() -> Schema {
         .arg(arg("state", "State"))
         .arg(arg("n", "Int"));
     let by = input("By", vec![arg("id", "ID"), arg("n", "Int!").default(1)]);
-    schema(vec![object("Node", node), by, enumeration("State", &["ON", "OFF"])], vec![find])
+    let types = vec![object("Node", node), by, enumeration("State", &["ON", "OFF"])];
+    let sets = [declarations("test", types, vec![find], vec![])];
+    Schema::build_with(&sets, SchemaOptions { limits, ..Default::default() }).unwrap()
 }
 
 async fn refused(query: &str) -> Vec<String> {
@@ -21,7 +27,8 @@ async fn refused(query: &str) -> Vec<String> {
     assert_eq!(response.data, None, "{query}");
     assert_eq!(response.outcome, Outcome::ValidationFailed, "{query}");
     for error in &response.errors {
-        assert_eq!(error.code(), "graphql_validation_failed");
+        let codes = ["graphql_validation_failed", "graphql_limit_exceeded"];
+        assert!(codes.contains(&error.code()), "{error:?}");
         assert!(error.path.is_empty());
     }
     response.errors.iter().map(|error| error.message.clone()).collect()
@@ -169,14 +176,23 @@ async fn hostile_documents_are_refused_quickly() {
     bomb.push_str("fragment F28 on Node { id }");
     let messages = refused(&bomb).await;
     assert!(messages.iter().any(|m| m.contains("selects more than")), "{messages:?}");
+
+    // Fragments in fragments, without a field between them.
+    let mut chain = String::from("{ find { ...F0 } } ");
+    for i in 0..500 {
+        chain.push_str(&format!("fragment F{i} on Node {{ ...F{} }} ", i + 1));
+    }
+    chain.push_str("fragment F500 on Node { id }");
+    let messages = refused(&chain).await;
+    assert!(messages.iter().any(|m| m.contains("503 levels deep")), "{messages:?}");
 }
 
 #[test]
 fn the_deepest_accepted_documents_fit_on_a_small_stack() {
     let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let schema = small();
+            let schema = small_within(QueryLimits { depth: MAX_DEPTH, ..QueryLimits::default() });
             // 32 levels: `find`, 30 times `node`, `id`.
             let query = format!("{{ find {} {{ id }} {} }}", "{ node ".repeat(30), "}".repeat(30));
             let response = execute(&schema, &query, "{}").await;
@@ -243,11 +259,141 @@ async fn damaged_documents_are_refused_or_executed() {
 async fn the_cache_changes_nothing() {
     let sets = [declarations("t", vec![], vec![constant("x", "Int", Value::Int(1))], vec![])];
     for cache_documents in [true, false] {
-        let schema = Schema::build_with(&sets, SchemaOptions { cache_documents }).unwrap();
+        let schema =
+            Schema::build_with(&sets, SchemaOptions { cache_documents, ..Default::default() })
+                .unwrap();
         let long = format!("{{ x }} #{}", "x".repeat(20_000));
         for query in ["{ x }", "{ x }", "{ y }", "{ y }", &long, &long] {
             let text = run(&schema, query).await;
             assert_eq!(text == r#"{"data":{"x":1}}"#, !query.contains('y'), "{text}");
         }
+    }
+}
+
+/// What a query is refused for: the limit, what was found and what is allowed.
+async fn exceeded(query: &str) -> Option<(String, i64, i64)> {
+    let limits = QueryLimits {
+        tokens: 200,
+        depth: 5,
+        aliases: 3,
+        root_fields: 4,
+        directives: 2,
+        cost: 1_000,
+        ..QueryLimits::default()
+    };
+    let list = FieldDef {
+        cost: CostDef { own: Some(5), list_size: Some(20) },
+        ..property("list", "[Node]")
+    };
+    let node = object(
+        "Node",
+        vec![
+            property("id", "ID"),
+            property("node", "Node"),
+            property("ten", "[Node!]"),
+            property("page", "[Node!]").arg(arg("first", "Int")),
+            list,
+        ],
+    );
+    let sets = [declarations("t", vec![node], vec![constant("node", "Node", json("{}"))], vec![])];
+    let schema = Schema::build_with(&sets, SchemaOptions { limits, ..Default::default() }).unwrap();
+    let response = execute(&schema, query, r#"{"n": 500, "few": 5}"#).await;
+    let error = response.errors.first()?;
+    assert_eq!(error.code(), "graphql_limit_exceeded", "{error:?}");
+    assert_eq!(response.data, None);
+    let number = |key: &str| match error.extensions.get(key) {
+        Some(Value::Int(n)) => *n,
+        other => panic!("{other:?}"),
+    };
+    let limit = error.extensions.get("limit").and_then(Value::as_str).unwrap().to_owned();
+    let (found, allowed) = (number("found"), number("allowed"));
+    assert!(
+        error.message.contains(&format!("at most {allowed} are allowed (graphql-max-{limit})"))
+    );
+    Some((limit, found, allowed))
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_limit_and_by_how_much() {
+    let of = |limit: &str, found, allowed| Some((limit.to_owned(), found, allowed));
+    assert_eq!(exceeded("{ node { id } }").await, None);
+    assert_eq!(
+        exceeded(&format!("{{ node {{ {} }} }}", "id ".repeat(200))).await,
+        of("tokens", 201, 200)
+    );
+    assert_eq!(
+        exceeded("{ node { node { node { node { node { id } } } } } }").await,
+        of("depth", 6, 5)
+    );
+    let spread = "{ node { ...F } } fragment F on Node { node { node { node { node { id } } } } }";
+    assert_eq!(exceeded(spread).await, of("depth", 6, 5));
+    assert_eq!(exceeded("{ node { a: id b: id c: id d: id } }").await, of("aliases", 4, 3));
+    let spread = "{ node { ...F node { ...F } } } fragment F on Node { a: id b: id }";
+    assert_eq!(exceeded(spread).await, of("aliases", 4, 3));
+    let roots = "{ node { id } a: node { id } b: node { id } c: node { id } __typename }";
+    assert_eq!(exceeded(roots).await, of("root-fields", 5, 4));
+    let directives =
+        "{ node { id @skip(if: false) node @include(if: true) { id @skip(if: false) } } }";
+    assert_eq!(exceeded(directives).await, of("directives", 3, 2));
+    // 1 + 1 + 10 * (1 + 10 * (1 + 10 * 1))
+    assert_eq!(exceeded("{ node { ten { ten { ten { id } } } } }").await, of("cost", 1112, 1000));
+    // 1 + 5 + 20 * (5 + 20 * 3)
+    assert_eq!(
+        exceeded("{ node { list { list { id a: id b: id } } } }").await,
+        of("cost", 1306, 1000)
+    );
+    assert_eq!(
+        exceeded("{ node { page(first: 400) { id node { id } } } }").await,
+        of("cost", 1202, 1000)
+    );
+    let variable = "query($n: Int) { node { page(first: $n) { id node { id } } } }";
+    assert_eq!(exceeded(variable).await, of("cost", 1502, 1000));
+    assert_eq!(exceeded(&variable.replace("$n", "$few")).await, None);
+    let huge = "{ node { page(first: 2000000000) { page(first: 2000000000) { page(first: 2000000000) { id } } } } }";
+    assert_eq!(exceeded(huge).await.unwrap().0, "cost");
+}
+
+#[tokio::test]
+async fn the_anonymous_learn_nothing_of_the_schema_where_it_is_not_public() {
+    let sets = [declarations(
+        "t",
+        vec![input("By", vec![arg("identity", "ID")])],
+        vec![constant("secretField", "Int", Value::Null).arg(arg("by", "By"))],
+        vec![],
+    )];
+    let options = SchemaOptions { is_public: false, ..Default::default() };
+    let schema = Schema::build_with(&sets, options).unwrap();
+    let ask = async |query: &str, user| {
+        let request = Request {
+            query: query.into(),
+            operation_name: None,
+            variables: match json(r#"{"by": {"identitx": 1}}"#) {
+                Value::Map(map) => map,
+                _ => Map::new(),
+            },
+        };
+        schema.execute(&request, Mode::AnyOperation, &context(user)).await
+    };
+    for query in [
+        "{ __schema { types { name } } }",
+        "{ __type(name: \"By\") { name } }",
+        "query { ...F } fragment F on Query { __schema @skip(if: true) { types { name } } }",
+    ] {
+        let refused = ask(query, None).await;
+        assert_eq!(refused.errors[0].code(), "graphql_introspection_disabled", "{query}");
+        assert_eq!(refused.data, None);
+        assert!(ask(query, Some(user(Role::Regular))).await.errors.is_empty(), "{query}");
+    }
+    assert!(ask("{ __typename }", None).await.errors.is_empty());
+    for query in [
+        "{ secretFiel }",
+        "query($by: By) { secretField(by: $by) }",
+        "{ secretField(by: { identitx: 1 }) }",
+        "query($b: Bu) { secretField }",
+    ] {
+        let anonymous = format!("{:?}", ask(query, None).await);
+        assert!(!anonymous.contains("Did you mean"), "{anonymous}");
+        let signed_in = format!("{:?}", ask(query, Some(user(Role::Regular))).await);
+        assert!(signed_in.contains("id you mean"), "{signed_in}");
     }
 }

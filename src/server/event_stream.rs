@@ -1,0 +1,108 @@
+//! GraphQL over server-sent events, each operation over a connection of its own
+//! (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>, "distinct connections mode").
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use futures_util::stream;
+
+use super::body::Rejection;
+use super::graphql::{Endpoint, message};
+use super::graphql_request::Parameters;
+use super::running::{Event, Running};
+use crate::extension::graphql::{Mode, Outcome, Response as Answer};
+use crate::request::{RequestInfo, User};
+
+/// How often a quiet stream shows that it is there, for what lies in between.
+const KEEP_ALIVE: Duration = Duration::from_secs(12);
+
+/// What an operation has come to.
+enum State {
+    /// The answer of a query, a mutation, or one that was refused.
+    Answered(Answer),
+    Running(Box<Running>),
+    Complete,
+    Over,
+}
+
+/// Executes an operation and streams what it comes to.
+pub(super) async fn answer(
+    endpoint: &Arc<Endpoint>,
+    parameters: Parameters,
+    mode: Mode,
+    info: Arc<RequestInfo>,
+    user: Option<Arc<User>>,
+) -> Response {
+    let state = match begin(endpoint, parameters, mode, info, user).await {
+        Ok(state) => state,
+        Err(rejection) => State::Answered(rejection.into_answer()),
+    };
+    let limit = endpoint.settings.limits.response;
+    let stop = endpoint.stop.clone();
+    let events = stream::unfold((state, stop), move |(mut state, stop)| async move {
+        let (text, next) = match &mut state {
+            State::Answered(answer) => (event("next", &message(answer, limit)), State::Complete),
+            State::Complete => (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over),
+            State::Over => return None,
+            State::Running(running) => {
+                let next = tokio::select! {
+                    biased;
+                    // Without "complete", so that clients subscribe again.
+                    () = stop.cancelled() => return None,
+                    next = tokio::time::timeout(KEEP_ALIVE, running.next()) => next,
+                };
+                match next {
+                    Err(_) => (Bytes::from_static(b":\n\n"), state),
+                    Ok(Some(Event::Next(answer))) => {
+                        (event("next", &message(&answer, limit)), state)
+                    }
+                    Ok(Some(Event::Failed(errors))) => {
+                        let outcome = Outcome::Executed;
+                        let answer = Answer { data: None, errors, outcome };
+                        (event("next", &message(&answer, limit)), State::Complete)
+                    }
+                    Ok(None) => (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over),
+                }
+            }
+        };
+        Some((Ok::<_, std::convert::Infallible>(text), (next, stop)))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would wait for more.
+    let buffering = HeaderName::from_static("x-accel-buffering");
+    headers.insert(buffering, HeaderValue::from_static("no"));
+    response
+}
+
+async fn begin(
+    endpoint: &Arc<Endpoint>,
+    parameters: Parameters,
+    mode: Mode,
+    info: Arc<RequestInfo>,
+    user: Option<Arc<User>>,
+) -> Result<State, Rejection> {
+    let request = endpoint.operations.request(parameters)?;
+    let (schema, cx) = endpoint.context(info, user)?;
+    if !schema.is_subscription(&request) {
+        return Ok(State::Answered(schema.execute(&request, mode, &cx).await));
+    }
+    Ok(match Running::begin(&endpoint.services, schema, &request, cx).await {
+        Ok(running) => State::Running(Box::new(running)),
+        Err(answer) => State::Answered(answer),
+    })
+}
+
+/// JSON has no line breaks in it.
+fn event(name: &str, json: &[u8]) -> Bytes {
+    let mut text = format!("event: {name}\ndata: ").into_bytes();
+    text.extend_from_slice(json);
+    text.extend_from_slice(b"\n\n");
+    text.into()
+}
