@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::directory::{PluginView, error_value};
 use super::manager::Manager;
+use super::package::Package;
 use super::update::Update;
 use crate::audit;
 use crate::error::{Error, Result};
@@ -50,6 +51,7 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
         input("DeletePluginInput", &[("id", "String!")]),
         input("ReloadPluginInput", &[("pluginId", "String!")]),
         input("SetPluginConfigInput", &[("pluginId", "String!"), ("config", "JSON!")]),
+        input("UploadPluginZipInput", &[("pluginZip", "Upload!"), ("activate", "Boolean")]),
         input("GrantPluginInput", &[("pluginId", "String!"), ("permissions", "JSON!")]),
     ];
     let m = manager;
@@ -71,6 +73,13 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
             "DeletePluginInput!",
             "Uninstalls a plugin and removes its folder and record.",
             delete,
+        ),
+        mutation(
+            &m,
+            "uploadPluginZip",
+            "UploadPluginZipInput!",
+            "Takes in a zip of a plugin's folder: installs it, or upgrades what is there.",
+            upload,
         ),
         mutation(&m, "reloadPlugin", "ReloadPluginInput!", "Reads the folder again.", reload),
         mutation(
@@ -243,6 +252,24 @@ fn install(manager: Manager, input: Map) -> BoxFuture<'static, Result<Value>> {
     async move {
         let view = manager.install(&required(&input, "pluginId")?, false).await;
         view.map(|view| plugin_value(&view)).map_err(|error| error.about("pluginId"))
+    }
+    .boxed()
+}
+
+fn upload(manager: Manager, mut input: Map) -> BoxFuture<'static, Result<Value>> {
+    async move {
+        let activate = flag(&input, "activate").unwrap_or(false);
+        let content = match input.get_mut("pluginZip") {
+            Some(Value::Map(file)) => match file.get_mut("content") {
+                Some(Value::Bytes(content)) => std::mem::take(content),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        let read = tokio::task::spawn_blocking(move || Package::read(&content)).await;
+        let package = read.map_err(|error| Error::unexpected(error.to_string()))??;
+        let view = manager.upload(package, activate).await;
+        view.map(|view| plugin_value(&view)).map_err(|error| error.about("pluginZip"))
     }
     .boxed()
 }

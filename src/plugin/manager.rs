@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::directory::{Directory, PluginView};
 use super::manifest::Permissions;
 use super::operations::Operations;
+use super::package::Package;
 use super::update::Update;
 use crate::audit;
 use crate::error::{Error, Result};
@@ -150,6 +151,19 @@ impl Manager {
         let id = plugin_id.to_owned();
         self.run(move |operations| async move { operations.install(&id, grant).await }.boxed())
             .await
+    }
+
+    /// Takes in a package: a new plugin is installed, and activated if `activate` says so; an active one
+    /// is upgraded in one step.
+    ///
+    /// # Errors
+    /// When a step fails; then nothing has changed.
+    pub async fn upload(&self, package: Package, activate: bool) -> Result<PluginView> {
+        let package = Arc::new(package);
+        self.run(move |operations| {
+            async move { operations.upload(package, activate).await }.boxed()
+        })
+        .await
     }
 
     /// Activates a plugin; does nothing if it is active.

@@ -27,6 +27,7 @@ impl Operations {
     pub async fn start(&self) -> Result<()> {
         self.directory.serves();
         self.raise("plugins:initializing");
+        self.tidy().await;
         for candidate in self.scan().await {
             if let Some(problem) = candidate.problem {
                 self.log(&candidate.name, std::slice::from_ref(&problem));

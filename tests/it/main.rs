@@ -25,6 +25,7 @@ mod lifecycle;
 mod migrations;
 mod neighbors;
 mod outbound;
+mod packages;
 mod payments;
 mod permissions;
 mod process;
