@@ -13,10 +13,12 @@ use crate::control::{
 };
 use crate::data_dir::DataDir;
 use crate::error::{Error, Phase, Problem, Result};
+use crate::extension::graphql::Schema;
 use crate::host::{Host, HostBuilder};
 use crate::plugin::directory::PluginView;
 use crate::plugin::manager::Manager;
 use crate::request::Role;
+use crate::services::Services;
 use crate::settings::{Mode, Settings};
 use crate::store::plugins::{PluginFilter, RecordedError};
 use crate::value::Value;
@@ -30,6 +32,7 @@ impl Backend for LocalHost {
         // From here on, so that no signal finds the process unprepared.
         let shutdown = shutdown_signal()?;
         let mode = settings.mode;
+        tracing::info!("GraphQL limits: {}", settings.graphql.summary());
         let plugins = settings.plugins.clone();
         let host = HostBuilder::new(settings).start().await?;
         let (listener, address) = match host.bind().await {
@@ -114,11 +117,16 @@ impl Backend for LocalHost {
 struct Control {
     manager: Manager,
     accounts: Arc<Accounts>,
+    services: Arc<Services>,
 }
 
 impl Control {
     fn of(host: &Host) -> Self {
-        Control { manager: host.manager().clone(), accounts: Arc::clone(host.accounts()) }
+        Control {
+            manager: host.manager().clone(),
+            accounts: Arc::clone(host.accounts()),
+            services: Arc::clone(host.services()),
+        }
     }
 }
 
@@ -155,9 +163,12 @@ impl Control {
         if operation == Operation::CreateUser {
             return self.create_user(request).await;
         }
+        if operation == Operation::Schema {
+            return self.schema(request.plugin_id.as_deref());
+        }
         let id = request.require_plugin_id()?;
         let view = match operation {
-            Operation::List | Operation::CreateUser | Operation::Info => {
+            Operation::List | Operation::CreateUser | Operation::Schema | Operation::Info => {
                 manager.directory().by_plugin_id(id).await?.ok_or_else(|| {
                     Error::new(
                         crate::error::code::NOT_FOUND,
@@ -180,6 +191,18 @@ impl Control {
 }
 
 impl Control {
+    /// The schema, or what one plugin adds to it.
+    fn schema(&self, plugin_id: Option<&str>) -> Result<ControlReply> {
+        let world = self.services.world.load();
+        let schema = world.part::<Schema>().ok_or_else(|| Error::unexpected("no schema yet"))?;
+        let Some(id) = plugin_id else { return Ok(ControlReply::schema(schema.sdl().to_owned())) };
+        if world.generations().iter().all(|generation| generation.plugin_id() != id) {
+            let message = format!("Plugin \"{id}\" is not active; moondock plugin list shows all");
+            return Err(Error::new(crate::error::code::NOT_FOUND, message));
+        }
+        Ok(ControlReply::schema(schema.sdl_of(id)))
+    }
+
     async fn create_user(&self, request: ControlRequest) -> Result<ControlReply> {
         let user = request.user.unwrap_or_default();
         let new = NewUser {

@@ -237,6 +237,16 @@ impl Host {
         &self.manager
     }
 
+    /// How many statements have been run on the database, those of the host itself included.
+    pub fn statements(&self) -> u64 {
+        self.services.store.statements()
+    }
+
+    /// What all parts of the host share.
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
     /// The people who may sign in.
     pub fn accounts(&self) -> &Arc<Accounts> {
         &self.accounts
@@ -260,6 +270,12 @@ impl Host {
     pub fn sdl(&self) -> String {
         let schema = self.services.world.load().part::<Schema>();
         schema.map(|schema| schema.sdl().to_owned()).unwrap_or_default()
+    }
+
+    /// What one plugin adds to the schema, as SDL. Empty for a plugin that is not active.
+    pub fn sdl_of(&self, plugin_id: &str) -> String {
+        let schema = self.services.world.load().part::<Schema>();
+        schema.map(|schema| schema.sdl_of(plugin_id)).unwrap_or_default()
     }
 
     /// Executes a GraphQL request in this process, on behalf of `user`.

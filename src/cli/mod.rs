@@ -3,6 +3,7 @@
 pub mod client;
 mod dev;
 mod plugin;
+mod schema;
 mod serve;
 mod table;
 mod table_plan;
@@ -47,6 +48,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Lists, installs, activates, deactivates and uninstalls plugins, also of a running server
     Plugin(plugin::PluginArgs),
+    /// Shows the GraphQL schema, also of a running server
+    Schema(schema::SchemaArgs),
     /// Makes accounts, also of a running server
     User(user::UserArgs),
 }
@@ -111,6 +114,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, backend).await,
             Command::Dev(args) => dev::run(args, backend).await,
             Command::Plugin(args) => plugin::run(args, backend).await,
+            Command::Schema(args) => schema::run(args, backend).await,
             Command::User(args) => user::run(args, backend).await,
         };
         match result {

@@ -242,7 +242,8 @@ fn describe(operation: Operation, reply: &ControlReply) -> String {
                 | Operation::Info
                 | Operation::Plan
                 | Operation::Grant
-                | Operation::CreateUser => "found",
+                | Operation::CreateUser
+                | Operation::Schema => "found",
             };
             if operation == Operation::Grant {
                 return granted(plugin);

@@ -37,10 +37,11 @@ pub enum Operation {
     Restore,
     Grant,
     CreateUser,
+    Schema,
 }
 
 impl Operation {
-    const ALL: [Operation; 10] = [
+    const ALL: [Operation; 11] = [
         Operation::List,
         Operation::Info,
         Operation::Install,
@@ -51,11 +52,12 @@ impl Operation {
         Operation::Restore,
         Operation::Grant,
         Operation::CreateUser,
+        Operation::Schema,
     ];
 
-    /// Whether it is about one plugin.
+    /// Whether it needs to be told of which plugin.
     pub fn is_about_plugin(self) -> bool {
-        !matches!(self, Operation::List | Operation::CreateUser)
+        !matches!(self, Operation::List | Operation::CreateUser | Operation::Schema)
     }
 
     /// The name in the URL and on the command line.
@@ -71,6 +73,7 @@ impl Operation {
             Operation::Restore => "restore",
             Operation::Grant => "grant",
             Operation::CreateUser => "create-user",
+            Operation::Schema => "schema",
         }
     }
 }
@@ -151,6 +154,9 @@ pub struct ControlReply {
     /// What [`Operation::List`] found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugins: Option<Vec<PluginInfo>>,
+    /// What [`Operation::Schema`] found: SDL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// What [`Operation::Plan`] found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Value>,
@@ -170,6 +176,11 @@ impl ControlReply {
     /// Success with a plan.
     pub fn plan(plan: Value) -> Self {
         ControlReply { ok: true, plan: Some(plan), ..ControlReply::default() }
+    }
+
+    /// Success with a schema.
+    pub fn schema(sdl: String) -> Self {
+        ControlReply { ok: true, schema: Some(sdl), ..ControlReply::default() }
     }
 
     /// Success with something to say.

@@ -38,6 +38,7 @@ pub mod webhook_messages;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_query::Query;
@@ -95,6 +96,8 @@ impl StoreOptions {
 pub struct Store {
     backend: Backend,
     options: StoreOptions,
+    /// How many statements sessions have run.
+    statements: AtomicU64,
 }
 
 enum Backend {
@@ -109,6 +112,11 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    /// How many statements have been run since the database was opened, those of the host included.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
     /// Opens the database and applies the host's migrations. `sqlite:///path/to/file` is created if
     /// it is missing (its directory is not); `sqlite::memory:` is a new database that lives as long
     /// as the store; `postgres://user:password@host:port/name` must exist.
@@ -131,13 +139,17 @@ impl Store {
                 ));
             }
         };
-        Ok(Arc::new(Store { backend, options }))
+        Ok(Arc::new(Store { backend, options, statements: AtomicU64::default() }))
     }
 
     /// Opens the SQLite file at `path`, as [`Store::open`] does; no character is special in it.
     pub async fn open_file(path: &Path, options: StoreOptions) -> Result<Arc<Store>> {
         let sqlite = sqlite::open(sqlite::Location::of_file(path), &options).await?;
-        Ok(Arc::new(Store { backend: Backend::Sqlite(sqlite), options }))
+        Ok(Arc::new(Store {
+            backend: Backend::Sqlite(sqlite),
+            options,
+            statements: AtomicU64::default(),
+        }))
     }
 
     /// What statements must be written for.

@@ -1,6 +1,7 @@
 //! Where statements run: by themselves, or inside a transaction.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -156,6 +157,7 @@ impl Session {
     }
 
     async fn run(&self, statement: Statement, want: Want) -> Result<Outcome, DbError> {
+        self.store.statements.fetch_add(1, Ordering::Relaxed);
         if let Some(outcome) = self.at_once(&statement, want) {
             return Ok(outcome);
         }

@@ -19,9 +19,14 @@ local function checkAmount(ctx, amount)
 	end
 end
 
--- What is already given back, or about to be.
-local function refunded(db, orderId)
-	return tonumber(db:from("refunds"):where({ orderId = orderId }):sum("amount") or 0)
+-- What is already given back of each order, or about to be.
+local function refunded(db, orderIds)
+	local sums = {}
+	local refunds = db:from("refunds"):whereIn("orderId", orderIds)
+	for _, group in refunds:groupBy("orderId"):aggregate({ amount = { "sum", "amount" } }) do
+		sums[group.orderId] = tonumber(group.amount)
+	end
+	return sums
 end
 
 function M.registerOrders(builder)
@@ -43,8 +48,16 @@ function M.registerOrders(builder)
 			refunded = {
 				type = "Int!",
 				description = "What was given back.",
-				resolve = function(order, _, ctx)
-					return refunded(ctx.db, order.id)
+				batch = function(orders, _, ctx)
+					local ids, all = {}, {}
+					for i, order in orders do
+						ids[i] = order.id
+					end
+					local sums = refunded(ctx.db, ids)
+					for i, id in ids do
+						all[i] = sums[id] or 0
+					end
+					return all
 				end,
 			},
 		},
@@ -96,7 +109,7 @@ function M.registerOrders(builder)
 			-- The row is the lock: two refunds at once never give back more than was paid.
 			local refund = ctx.db:transaction(function(tx)
 				local locked = tx:from("orders"):where({ id = order.id }):forUpdate():first()
-				local left = locked.amount - refunded(tx, order.id)
+				local left = locked.amount - (refunded(tx, { order.id })[order.id] or 0)
 				local amount = args.amount or left
 				if amount > left or left == 0 then
 					ctx:invalid({ { path = { "amount" }, message = `There is {left} left to give back` } })

@@ -80,7 +80,7 @@ function M.registerMutations(builder)
 		description = "Votes for an option, once in each poll.",
 		args = { pollId = "UUID!", optionId = "UUID!" },
 		resolve = function(_, args, ctx)
-			return ctx.db:transaction(function(tx)
+			local poll = ctx.db:transaction(function(tx)
 				-- Locked, so that it is not closed between the look at it and the vote.
 				local poll = polls.lock(tx, ctx, args.pollId)
 				if poll.state ~= "OPEN" then
@@ -101,6 +101,8 @@ function M.registerMutations(builder)
 				ctx:emit("polls:voted", { id = poll.id, optionId = args.optionId })
 				return poll
 			end)
+			polls.changed(ctx, poll)
+			return poll
 		end,
 	})
 
@@ -119,6 +121,7 @@ function M.registerMutations(builder)
 			local closedAt = os.date("!%Y-%m-%dT%H:%M:%SZ")
 			local changes = { state = "CLOSED", closedAt = closedAt }
 			local rows = ctx.db:update("polls", changes, { id = poll.id }, { returning = true })
+			polls.changed(ctx, rows[1])
 			return rows[1]
 		end,
 	})

@@ -18,48 +18,70 @@ function M.registerTypes(builder)
 			options = {
 				type = "[PollOption!]!",
 				description = "In the order in which the author gave them.",
-				resolve = function(poll, _, ctx)
-					return polls.options(ctx, poll)
+				batch = function(list, _, ctx)
+					return polls.options(ctx, list)
 				end,
 			},
 			results = {
 				type = "[PollResult!]!",
 				description = "Every option with its votes, the most voted first.",
-				resolve = function(poll, _, ctx)
+				batch = function(list, _, ctx)
 					local counts = {}
-					local votes = ctx.db:from("votes"):where({ pollId = poll.id })
+					local votes = ctx.db:from("votes"):whereIn("pollId", polls.ids(list))
 					for _, group in votes:groupBy("optionId"):aggregate({ votes = { "count" } }) do
 						counts[group.optionId] = group.votes
 					end
-					local results = {}
-					for _, option in polls.options(ctx, poll) do
-						table.insert(results, { option = option, votes = counts[option.id] or 0 })
-					end
-					table.sort(results, function(a, b)
-						if a.votes == b.votes then
-							return a.option.position < b.option.position
+					local all = {}
+					for i, options in polls.options(ctx, list) do
+						all[i] = {}
+						for _, option in options do
+							table.insert(all[i], { option = option, votes = counts[option.id] or 0 })
 						end
-						return a.votes > b.votes
-					end)
-					return results
+						table.sort(all[i], function(a, b)
+							if a.votes == b.votes then
+								return a.option.position < b.option.position
+							end
+							return a.votes > b.votes
+						end)
+					end
+					return all
 				end,
 			},
 			votes = {
 				type = "Int!",
 				description = "How many members have voted.",
-				resolve = function(poll, _, ctx)
-					return ctx.db:from("votes"):where({ pollId = poll.id }):count()
+				batch = function(list, _, ctx)
+					local counts, all = polls.counts(ctx, "pollId", polls.ids(list)), {}
+					for i, poll in list do
+						all[i] = counts[poll.id] or 0
+					end
+					return all
 				end,
 			},
 			myVote = {
 				type = "PollOption",
 				description = "What the caller has voted for.",
-				resolve = function(poll, _, ctx)
-					if not ctx.user then
-						return nil
+				batch = function(list, _, ctx)
+					local chosen = {}
+					if ctx.user then
+						local votes = ctx.db:from("votes"):where({ userId = ctx.user.id })
+						votes = votes:whereIn("pollId", polls.ids(list)):all()
+						local wanted, options = {}, {}
+						for i, vote in votes do
+							wanted[i] = vote.optionId
+						end
+						for _, option in ctx.db:from("options"):whereIn("id", wanted):all() do
+							options[option.id] = option
+						end
+						for _, vote in votes do
+							chosen[vote.pollId] = options[vote.optionId]
+						end
 					end
-					local vote = ctx.db:from("votes"):where({ pollId = poll.id, userId = ctx.user.id }):first()
-					return vote and ctx.db:from("options"):where({ id = vote.optionId }):first()
+					local all = {}
+					for i, poll in list do
+						all[i] = chosen[poll.id] or ctx.null
+					end
+					return all
 				end,
 			},
 		},
@@ -91,8 +113,12 @@ function M.registerTypes(builder)
 			votes = {
 				type = "Int!",
 				description = "How many members have voted for it.",
-				resolve = function(option, _, ctx)
-					return ctx.db:from("votes"):where({ optionId = option.id }):count()
+				batch = function(options, _, ctx)
+					local counts, all = polls.counts(ctx, "optionId", polls.ids(options)), {}
+					for i, option in options do
+						all[i] = counts[option.id] or 0
+					end
+					return all
 				end,
 			},
 		},

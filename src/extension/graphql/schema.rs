@@ -49,6 +49,8 @@ pub struct Schema {
     types: Types,
     stock: Stock,
     sdl: String,
+    /// As they were declared.
+    declared: Vec<Arc<Declarations>>,
     documents: Documents,
     options: SchemaOptions,
 }
@@ -76,6 +78,7 @@ impl Schema {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let declared = sets.to_vec();
         let sets = &*merged(sets);
         let types = Types::new(sets);
         if types.object_type("Query").is_none() {
@@ -87,12 +90,18 @@ impl Schema {
         })?;
         let sdl = sdl::print(sets, &types);
         let documents = Documents::new(options.cache_documents, options.limits);
-        Ok(Schema { types, stock, sdl, documents, options })
+        Ok(Schema { types, stock, sdl, declared, documents, options })
     }
 
     /// The schema as SDL. It depends on the declarations alone, not on their owners' order.
     pub fn sdl(&self) -> &str {
         &self.sdl
+    }
+
+    /// What one owner adds to the schema, as SDL.
+    pub fn sdl_of(&self, owner: &str) -> String {
+        let own = self.declared.iter().filter(|set| set.owner == owner);
+        sdl::print_own(own, &self.types)
     }
 
     /// Executes a query or a mutation (specification, section 6).

@@ -19,42 +19,86 @@ pub(super) fn print(sets: &[Arc<Declarations>], types: &Types) -> String {
         }
     }
     for def in sets.iter().flat_map(|set| &set.types) {
-        parts.entry(def.name()).or_insert_with(|| match def {
-            TypeDef::Object(def) => {
-                let head = head("type", &def.name, &def.interfaces);
-                object(&head, def.description.as_deref(), def.fields.iter(), types)
-            }
-            TypeDef::Interface(def) => {
-                let head = head("interface", &def.name, &def.interfaces);
-                object(&head, def.description.as_deref(), def.fields.iter(), types)
-            }
-            TypeDef::Union(def) => {
-                let text = description(def.description.as_deref(), "");
-                format!("{text}union {} = {}", def.name, def.types.join(" | "))
-            }
-            TypeDef::Scalar(def) => {
-                scalar(&def.name, def.description.as_deref(), def.specified_by.as_deref())
-            }
-            TypeDef::Input(def) => input(def, types),
-            TypeDef::Enum(def) => enumeration(def),
-        });
+        parts.entry(def.name()).or_insert_with(|| type_def(def, types));
     }
     for operation in Operation::ALL {
-        let fields: BTreeMap<&str, &FieldDef> = sets
-            .iter()
-            .flat_map(|set| &set.fields)
-            .filter(|root| root.operation == operation)
-            .map(|root| (root.field.name.as_str(), &root.field))
-            .collect();
-        if !fields.is_empty() {
-            let name = operation.type_name();
-            let head = head("type", name, &[]);
-            parts.insert(name, object(&head, None, fields.into_values(), types));
+        let name = operation.type_name();
+        if let Some(part) = root(&head("type", name, &[]), operation, sets.iter(), types) {
+            parts.insert(name, part);
         }
     }
-    let mut sdl = parts.into_values().collect::<Vec<_>>().join("\n\n");
+    joined(parts.into_values())
+}
+
+/// The SDL of what some declarations add, as they declare it.
+pub(super) fn print_own<'d>(
+    own: impl Iterator<Item = &'d Arc<Declarations>> + Clone,
+    types: &Types,
+) -> String {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    for set in own.clone() {
+        for def in &set.types {
+            parts.entry(def.name().to_owned()).or_insert_with(|| type_def(def, types));
+        }
+        for extension in &set.extensions {
+            let head = head("extend type", &extension.of, &[]);
+            let text = object(&head, None, extension.fields.iter(), types);
+            // A type may be extended in several places.
+            let part = parts.entry(format!("{} +", extension.of)).or_default();
+            let gap = if part.is_empty() { "" } else { "\n\n" };
+            part.push_str(&format!("{gap}{text}"));
+        }
+    }
+    for operation in Operation::ALL {
+        let name = operation.type_name();
+        let head = head("extend type", name, &[]);
+        if let Some(part) = root(&head, operation, own.clone(), types) {
+            parts.insert(name.to_owned(), part);
+        }
+    }
+    joined(parts.into_values())
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    let mut sdl = parts.collect::<Vec<_>>().join("\n\n");
     sdl.push('\n');
     sdl
+}
+
+fn root<'d>(
+    head: &str,
+    operation: Operation,
+    sets: impl Iterator<Item = &'d Arc<Declarations>>,
+    types: &Types,
+) -> Option<String> {
+    let fields: BTreeMap<&str, &FieldDef> = sets
+        .flat_map(|set| &set.fields)
+        .filter(|root| root.operation == operation)
+        .map(|root| (root.field.name.as_str(), &root.field))
+        .collect();
+    (!fields.is_empty()).then(|| object(head, None, fields.into_values(), types))
+}
+
+fn type_def(def: &TypeDef, types: &Types) -> String {
+    match def {
+        TypeDef::Object(def) => {
+            let head = head("type", &def.name, &def.interfaces);
+            object(&head, def.description.as_deref(), def.fields.iter(), types)
+        }
+        TypeDef::Interface(def) => {
+            let head = head("interface", &def.name, &def.interfaces);
+            object(&head, def.description.as_deref(), def.fields.iter(), types)
+        }
+        TypeDef::Union(def) => {
+            let text = description(def.description.as_deref(), "");
+            format!("{text}union {} = {}", def.name, def.types.join(" | "))
+        }
+        TypeDef::Scalar(def) => {
+            scalar(&def.name, def.description.as_deref(), def.specified_by.as_deref())
+        }
+        TypeDef::Input(def) => input(def, types),
+        TypeDef::Enum(def) => enumeration(def),
+    }
 }
 
 fn scalar(name: &str, text: Option<&str>, url: Option<&str>) -> String {

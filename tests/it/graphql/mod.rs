@@ -1,13 +1,16 @@
 //! GraphQL in full: every kind of type, subscriptions, uploads, and what the transport takes.
 
+mod attacks;
 mod closing;
+mod flood;
+mod shipped;
 mod socket;
 mod stream;
 mod subscriptions;
 mod types;
 mod uploads;
 
-use crate::support::{TestHost, manifest, registering};
+use crate::support::{TestHost, manifest_with, registering};
 
 /// A plugin whose topics anyone may publish to, and listen to in several ways.
 pub const NEWS: &str = r#"
@@ -17,9 +20,12 @@ builder:objectType("Story", { fields = {
 } })
 builder:queryField("ping", { type = "String!", auth = "public", resolve = function() return "pong" end })
 builder:mutationField("publish", { type = "Boolean!", auth = "public",
-  args = { topic = "String!", from = "Int!", to = "Int!" },
+  args = { topic = "String!", from = "Int!", to = "Int!", pad = { type = "Int", default = 0 } },
   resolve = function(_, args, ctx)
-    for n = args.from, args.to do ctx.pubsub:publish(args.topic, { n = n, title = "story " .. n }) end
+    local pad = string.rep("x", args.pad)
+    for n = args.from, args.to do
+      ctx.pubsub:publish(args.topic, { n = n, title = "story " .. n .. pad })
+    end
     return true
   end })
 local function listen(args, ctx) return ctx.pubsub:subscribe(args.topic) end
@@ -54,6 +60,8 @@ pub async fn news() -> TestHost {
 }
 
 pub async fn write_news(host: &TestHost, body: &str) {
-    let files = [("manifest.json", manifest("news", ENTRY)), ("init.lua", registering(body))];
+    // Nothing here is about how long a call may take.
+    let text = manifest_with("news", ENTRY, r#", "runtime": { "timeoutMs": 30000 }"#);
+    let files = [("manifest.json", text), ("init.lua", registering(body))];
     host.plugin("news", &[(files[0].0, &files[0].1), (files[1].0, &files[1].1)]).await;
 }
