@@ -12,9 +12,8 @@ use futures_util::stream;
 
 use super::body::Rejection;
 use super::graphql::{Endpoint, message};
-use super::graphql_request::Parameters;
 use super::running::{Event, Running};
-use crate::extension::graphql::{Mode, Outcome, Response as Answer};
+use crate::extension::graphql::{Mode, Outcome, Request, Response as Answer};
 use crate::request::{RequestInfo, User};
 
 /// How often a quiet stream shows that it is there, for what lies in between.
@@ -32,12 +31,12 @@ enum State {
 /// Executes an operation and streams what it comes to.
 pub(super) async fn answer(
     endpoint: &Arc<Endpoint>,
-    parameters: Parameters,
+    request: Request,
     mode: Mode,
     info: Arc<RequestInfo>,
     user: Option<Arc<User>>,
 ) -> Response {
-    let state = match begin(endpoint, parameters, mode, info, user).await {
+    let state = match begin(endpoint, request, mode, info, user).await {
         Ok(state) => state,
         Err(rejection) => State::Answered(rejection.into_answer()),
     };
@@ -83,12 +82,11 @@ pub(super) async fn answer(
 
 async fn begin(
     endpoint: &Arc<Endpoint>,
-    parameters: Parameters,
+    request: Request,
     mode: Mode,
     info: Arc<RequestInfo>,
     user: Option<Arc<User>>,
 ) -> Result<State, Rejection> {
-    let request = endpoint.operations.request(parameters)?;
     let (schema, cx) = endpoint.context(info, user)?;
     if !schema.is_subscription(&request) {
         return Ok(State::Answered(schema.execute(&request, mode, &cx).await));

@@ -21,7 +21,9 @@ use super::media_type::MediaType;
 use super::operations::Operations;
 use super::{event_stream, graphiql, multipart, reply, request_info, websocket};
 use crate::error::code;
-use crate::extension::graphql::{GraphqlError, Mode, Outcome, Response as Answer, Schema};
+use crate::extension::graphql::{
+    GraphqlError, Mode, Outcome, Request as GraphqlRequest, Response as Answer, Schema,
+};
 use crate::request::{Credentials, RequestContext, RequestInfo, User};
 use crate::services::Services;
 use crate::settings::graphql::GraphqlSettings;
@@ -52,6 +54,11 @@ impl Endpoint {
         };
         Ok((schema, RequestContext { info, user, world }))
     }
+
+    fn is_subscription(&self, request: &GraphqlRequest) -> bool {
+        let schema = self.services.world.load().part::<Schema>();
+        schema.is_some_and(|schema| schema.is_subscription(request))
+    }
 }
 
 /// Handles any method on `/graphql`.
@@ -60,8 +67,8 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
     if websocket::is_wanted(&parts) {
         return websocket::accept(endpoint, parts).await;
     }
-    let events = MediaType::wants_events(&parts.headers);
-    let media = MediaType::wanted(&parts.headers);
+    let takes_events = MediaType::wants_events(&parts.headers);
+    let json = MediaType::wanted(&parts.headers);
     let asked = match parts.method {
         Method::POST => None,
         Method::GET => {
@@ -77,7 +84,7 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
         }
         _ => return method_not_allowed(&parts.method),
     };
-    let Some(media) = media.or(events.then_some(MediaType::Json)) else {
+    let Some(media) = json.or(takes_events.then_some(MediaType::Json)) else {
         drain(body);
         let message = "Only application/json, application/graphql-response+json and, for \
                        subscriptions, text/event-stream are offered.";
@@ -94,12 +101,17 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
         Err(rejection) => return refuse(&rejection, media),
     };
     match asked {
-        Asked::One(parameters) if events => {
-            event_stream::answer(&endpoint, parameters, mode, info, user).await
-        }
         Asked::One(parameters) => {
+            let request = match endpoint.operations.request(parameters) {
+                Ok(request) => request,
+                Err(rejection) => return refuse(&rejection, media),
+            };
+            // Some clients take whatever there is: JSON does for what is answered once.
+            if takes_events && (json.is_none() || endpoint.is_subscription(&request)) {
+                return event_stream::answer(&endpoint, request, mode, info, user).await;
+            }
             let limit = endpoint.settings.limits.response;
-            match execute(&endpoint, parameters, mode, info.clone(), user).await {
+            match execute(&endpoint, &request, mode, info.clone(), user).await {
                 Ok(answer) => encode(&answer, media, &info.id, limit),
                 Err(rejection) => refuse(&rejection, media),
             }
@@ -136,16 +148,15 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
 }
 
 /// Executes one request.
-pub(super) async fn execute(
+async fn execute(
     endpoint: &Endpoint,
-    parameters: Parameters,
+    request: &GraphqlRequest,
     mode: Mode,
     info: Arc<RequestInfo>,
     user: Option<Arc<User>>,
 ) -> Result<Answer, Rejection> {
-    let request = endpoint.operations.request(parameters)?;
     let (schema, cx) = endpoint.context(info, user)?;
-    Ok(schema.execute(&request, mode, &cx).await)
+    Ok(schema.execute(request, mode, &cx).await)
 }
 
 /// Executes requests one after another, so that a batch gets no more at once than others.
@@ -159,8 +170,11 @@ async fn batch(
     let mut answers = Vec::with_capacity(all.len());
     for parameters in all {
         let (info, user) = (info.clone(), user.clone());
-        let answer = execute(endpoint, parameters, Mode::AnyOperation, info, user).await;
-        answers.push(answer.unwrap_or_else(|rejection| rejection.into_answer()));
+        let answer = match endpoint.operations.request(parameters) {
+            Ok(request) => execute(endpoint, &request, Mode::AnyOperation, info, user).await,
+            Err(rejection) => Err(rejection),
+        };
+        answers.push(answer.unwrap_or_else(Rejection::into_answer));
     }
     match written(&answers, endpoint.settings.limits.response) {
         Ok(bytes) => respond(StatusCode::OK, media, bytes),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
+    SelectionSet,
 };
 use parking_lot::Mutex;
 use quick_cache::Weighter;
@@ -95,7 +96,8 @@ pub(super) struct Document {
 pub(super) struct Operation {
     pub name: Option<Arc<str>>,
     pub kind: OperationType,
-    /// Whether it asks what the schema is.
+    /// Whether it asks what is in the schema. Whether a type exists is no secret: it shows in what is
+    /// valid.
     pub introspects: bool,
     plans: Plans,
 }
@@ -127,7 +129,7 @@ impl Document {
             // Ignoring conditions, this sees everything that could ever be executed.
             let mut planner = Planner::new(types, &ast, Conditions::Ignored);
             let whole = planner.plan(operation);
-            let introspects = whole.introspection.is_some();
+            let introspects = asks_for_schema(&ast, operation);
             let roots = whole.root.fields.len();
             if roots > limits.root_fields {
                 let (found, allowed) = (roots as u64, limits.root_fields as u64);
@@ -227,6 +229,31 @@ impl Document {
         }
         plan
     }
+}
+
+/// Whether an operation asks for `__schema`, or for more of a `__type` than what it is called.
+fn asks_for_schema(
+    document: &ExecutableDocument,
+    operation: &Positioned<OperationDefinition>,
+) -> bool {
+    fn any(document: &ExecutableDocument, set: &SelectionSet) -> bool {
+        set.items.iter().any(|item| match &item.node {
+            Selection::Field(field) => match field.node.name.node.as_str() {
+                "__schema" => true,
+                "__type" => field.node.selection_set.node.items.iter().any(|item| {
+                    !matches!(&item.node, Selection::Field(field)
+                        if ["name", "kind", "__typename"].contains(&field.node.name.node.as_str()))
+                }),
+                _ => false,
+            },
+            Selection::InlineFragment(inline) => any(document, &inline.node.selection_set.node),
+            Selection::FragmentSpread(spread) => {
+                let fragment = document.fragments.get(&spread.node.fragment_name.node);
+                fragment.is_some_and(|f| any(document, &f.node.selection_set.node))
+            }
+        })
+    }
+    any(document, &operation.node.selection_set.node)
 }
 
 fn parse(

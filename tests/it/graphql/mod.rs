@@ -1,6 +1,7 @@
 //! GraphQL in full: every kind of type, subscriptions, uploads, and what the transport takes.
 
 mod attacks;
+mod clients;
 mod closing;
 mod flood;
 mod shipped;

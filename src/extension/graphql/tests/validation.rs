@@ -376,7 +376,8 @@ async fn the_anonymous_learn_nothing_of_the_schema_where_it_is_not_public() {
     };
     for query in [
         "{ __schema { types { name } } }",
-        "{ __type(name: \"By\") { name } }",
+        "{ __type(name: \"By\") { name fields { name } } }",
+        "{ __type(name: \"By\") { ...F } } fragment F on __Type { inputFields { name } }",
         "query { ...F } fragment F on Query { __schema @skip(if: true) { types { name } } }",
     ] {
         let refused = ask(query, None).await;
@@ -385,6 +386,8 @@ async fn the_anonymous_learn_nothing_of_the_schema_where_it_is_not_public() {
         assert!(ask(query, Some(user(Role::Regular))).await.errors.is_empty(), "{query}");
     }
     assert!(ask("{ __typename }", None).await.errors.is_empty());
+    // That a type is there can be told from what is valid, too.
+    assert!(ask("{ __type(name: \"By\") { name kind } }", None).await.errors.is_empty());
     for query in [
         "{ secretFiel }",
         "query($by: By) { secretField(by: $by) }",
