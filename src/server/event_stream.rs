@@ -2,7 +2,7 @@
 //! (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>, "distinct connections mode").
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -13,11 +13,14 @@ use futures_util::stream;
 use super::body::Rejection;
 use super::graphql::{Endpoint, message};
 use super::running::{Event, Running};
-use crate::extension::graphql::{Mode, Outcome, Request, Response as Answer};
+use crate::error::code;
+use crate::extension::graphql::{GraphqlError, Mode, Outcome, Request, Response as Answer};
 use crate::request::{RequestInfo, User};
+use crate::settings::Secret;
 
-/// How often a quiet stream shows that it is there, for what lies in between.
-const KEEP_ALIVE: Duration = Duration::from_secs(12);
+/// How often a quiet stream shows that it is there, for what lies in between, and how often it is looked
+/// whether the client's credentials still hold.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// What an operation has come to.
 enum State {
@@ -36,40 +39,65 @@ pub(super) async fn answer(
     info: Arc<RequestInfo>,
     user: Option<Arc<User>>,
 ) -> Response {
+    let bearer = info.bearer.clone();
     let state = match begin(endpoint, request, mode, info, user).await {
         Ok(state) => state,
         Err(rejection) => State::Answered(rejection.into_answer()),
     };
     let limit = endpoint.settings.limits.response;
     let stop = endpoint.stop.clone();
-    let events = stream::unfold((state, stop), move |(mut state, stop)| async move {
-        let (text, next) = match &mut state {
-            State::Answered(answer) => (event("next", &message(answer, limit)), State::Complete),
-            State::Complete => (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over),
-            State::Over => return None,
-            State::Running(running) => {
-                let next = tokio::select! {
-                    biased;
-                    // Without "complete", so that clients subscribe again.
-                    () = stop.cancelled() => return None,
-                    next = tokio::time::timeout(KEEP_ALIVE, running.next()) => next,
-                };
-                match next {
-                    Err(_) => (Bytes::from_static(b":\n\n"), state),
-                    Ok(Some(Event::Next(answer))) => {
-                        (event("next", &message(&answer, limit)), state)
+    let endpoint = Arc::clone(endpoint);
+    let events =
+        stream::unfold((state, stop, Instant::now()), move |(mut state, stop, mut checked)| {
+            let (endpoint, bearer) = (Arc::clone(&endpoint), bearer.clone());
+            async move {
+                let (text, next) = match &mut state {
+                    State::Answered(answer) => {
+                        (event("next", &message(answer, limit)), State::Complete)
                     }
-                    Ok(Some(Event::Failed(errors))) => {
-                        let outcome = Outcome::Executed;
-                        let answer = Answer { data: None, errors, outcome };
+                    State::Complete => {
+                        (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over)
+                    }
+                    State::Over => return None,
+                    State::Running(_)
+                        if checked.elapsed() >= BEAT && !holds(&endpoint, &bearer).await =>
+                    {
+                        let message_text =
+                            "The subscription has ended: the token is invalid or expired.";
+                        let error = GraphqlError::new(code::UNAUTHENTICATED, message_text);
+                        let answer =
+                            Answer { data: None, errors: vec![error], outcome: Outcome::Executed };
                         (event("next", &message(&answer, limit)), State::Complete)
                     }
-                    Ok(None) => (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over),
-                }
+                    State::Running(running) => {
+                        if checked.elapsed() >= BEAT {
+                            checked = Instant::now();
+                        }
+                        let next = tokio::select! {
+                            biased;
+                            // Without "complete", so that clients subscribe again.
+                            () = stop.cancelled() => return None,
+                            next = tokio::time::timeout(BEAT, running.next()) => next,
+                        };
+                        match next {
+                            Err(_) => (Bytes::from_static(b":\n\n"), state),
+                            Ok(Some(Event::Next(answer))) => {
+                                (event("next", &message(&answer, limit)), state)
+                            }
+                            Ok(Some(Event::Failed(errors))) => {
+                                let outcome = Outcome::Executed;
+                                let answer = Answer { data: None, errors, outcome };
+                                (event("next", &message(&answer, limit)), State::Complete)
+                            }
+                            Ok(None) => {
+                                (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over)
+                            }
+                        }
+                    }
+                };
+                Some((Ok::<_, std::convert::Infallible>(text), (next, stop, checked)))
             }
-        };
-        Some((Ok::<_, std::convert::Infallible>(text), (next, stop)))
-    });
+        });
     let mut response = Response::new(Body::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
@@ -95,6 +123,16 @@ async fn begin(
         Ok(running) => State::Running(Box::new(running)),
         Err(answer) => State::Answered(answer),
     })
+}
+
+/// Whether a token is still somebody's. If that cannot be told, it is looked again later.
+async fn holds(endpoint: &Endpoint, bearer: &Option<Secret>) -> bool {
+    match bearer {
+        None => true,
+        Some(bearer) => {
+            !matches!(endpoint.authenticator.authenticate(bearer.expose()).await, Ok(None))
+        }
+    }
 }
 
 /// JSON has no line breaks in it.

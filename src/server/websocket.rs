@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Caller, Refusal, user_of};
+use super::auth::{Caller, Refusal, bearer_token};
 use super::graphql::{Endpoint, message};
 use super::graphql_request::Parameters;
 use super::request_info;
@@ -27,6 +27,7 @@ use super::running::{Event, Running};
 use crate::extension::graphql::{GraphqlError, Mode, Outcome, Response as Answer};
 use crate::lua::bridge::boundary;
 use crate::request::{Credentials, RequestInfo, User};
+use crate::settings::Secret;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -38,6 +39,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a client is asked whether it is there; after three silent times it is not.
 const PING: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether a client's credentials still hold.
+const RECHECK: Duration = Duration::from_secs(5);
 
 /// How many messages wait for the network. What comes to more waits in the buffers of subscriptions.
 const OUTGOING: usize = 64;
@@ -91,6 +95,7 @@ async fn serve(
     let writer = tokio::spawn(write(sink, outgoing, gone.clone()));
     let mut connection = Connection {
         endpoint,
+        bearer: info.bearer.clone(),
         info,
         user,
         out,
@@ -144,6 +149,8 @@ struct Connection {
     endpoint: Arc<Endpoint>,
     info: Arc<RequestInfo>,
     user: Option<Arc<User>>,
+    /// The user's token.
+    bearer: Option<Secret>,
     out: mpsc::Sender<Message>,
     /// What ends each operation, by the client's id.
     operations: Operations,
@@ -168,6 +175,7 @@ impl Connection {
         let began = Instant::now();
         let mut ping = tokio::time::interval_at((began + PING).into(), PING);
         let mut silent = 0;
+        let mut recheck = tokio::time::interval_at((began + RECHECK).into(), RECHECK);
         let stop = self.endpoint.stop.clone();
         loop {
             let received = tokio::select! {
@@ -183,6 +191,14 @@ impl Connection {
                 Some(ended) = self.tasks.join_next() => {
                     if ended.is_err_and(|error| error.is_panic()) {
                         return Some(Close(4500, "Internal server error".to_owned()));
+                    }
+                    continue;
+                }
+                _ = recheck.tick() => {
+                    if let Some(bearer) = self.bearer.clone()
+                        && let Err(close @ Close(4403, _)) = self.user_of(&bearer).await
+                    {
+                        return Some(close);
                     }
                     continue;
                 }
@@ -256,7 +272,14 @@ impl Connection {
             match authorization.map(|(_, value)| value) {
                 None | Some(serde_json::Value::Null) => {}
                 Some(serde_json::Value::String(value)) => {
-                    self.user = Some(self.authenticate(value).await?);
+                    let forbidden = |refusal| Close(4403, format!("Forbidden: {refusal}"));
+                    let token = bearer_token(value).map_err(|refusal| match refusal {
+                        Refusal::Unauthenticated(why) => forbidden(why),
+                        Refusal::Unavailable => forbidden("it cannot be checked"),
+                    })?;
+                    let bearer = Secret::new(token);
+                    self.user = Some(self.user_of(&bearer).await?);
+                    self.bearer = Some(bearer);
                 }
                 Some(_) => return Err(Close(4403, "Forbidden".to_owned())),
             }
@@ -266,11 +289,14 @@ impl Connection {
         Ok(())
     }
 
-    async fn authenticate(&self, authorization: &str) -> Result<Arc<User>, Close> {
-        match user_of(&*self.endpoint.authenticator, authorization).await {
-            Ok(user) => Ok(user),
-            Err(Refusal::Unauthenticated(why)) => Err(Close(4403, format!("Forbidden: {why}"))),
-            Err(Refusal::Unavailable) => Err(Close(4500, "Internal server error".to_owned())),
+    async fn user_of(&self, bearer: &Secret) -> Result<Arc<User>, Close> {
+        match self.endpoint.authenticator.authenticate(bearer.expose()).await {
+            Ok(Some(user)) => Ok(user),
+            Ok(None) => Err(Close(4403, "Forbidden: the token is invalid or expired".to_owned())),
+            Err(error) => {
+                tracing::error!(%error, "cannot check credentials");
+                Err(Close(4500, "Internal server error".to_owned()))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use moondock::error::Result;
+use moondock::error::{Error, Result};
 use moondock::host::{Host, HostBuilder};
 use moondock::request::{Role, User};
 use moondock::server::auth::Authenticator;
@@ -18,6 +18,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub const ADMIN: &str = "admin";
 pub const ADA: &str = "ada";
 pub const BOB: &str = "bob";
+/// One of which it cannot be told whose it is.
+pub const UNKNOWABLE: &str = "unknowable";
 
 struct Accounts;
 
@@ -28,6 +30,7 @@ impl Authenticator for Accounts {
             ADMIN => ("00000000-0000-0000-0000-000000000000", Role::Administrator),
             ADA => ("00000000-0000-4000-8000-00000000000a", Role::Regular),
             BOB => ("00000000-0000-4000-8000-00000000000b", Role::Regular),
+            UNKNOWABLE => return Err(Error::unexpected("the accounts cannot be read")),
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(User {

@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::news;
 use super::socket::Socket;
-use crate::support::{ADA, TestHost};
+use crate::support::{ADA, TestHost, UNKNOWABLE};
 
 async fn closed_after(host: &TestHost, messages: &[serde_json::Value]) -> (u16, String) {
     let mut socket = Socket::open(host).await;
@@ -142,7 +142,40 @@ async fn a_second_init_is_4429() {
 }
 
 #[tokio::test]
-async fn a_stop_is_1001_and_a_message_too_large_1009() {
+async fn what_goes_wrong_here_is_4500() {
+    let host = news().await;
+    let payload = json!({ "Authorization": format!("Bearer {UNKNOWABLE}") });
+    let init = json!({ "type": "connection_init", "payload": payload });
+    assert_eq!(closed_after(&host, &[init]).await, (4500, "Internal server error".to_owned()));
+}
+
+#[tokio::test]
+async fn credentials_that_no_longer_hold_are_4403() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let host = TestHost::with_accounts(dir, |_| ()).await;
+    let sign_up = "mutation { signUp(input: { name: \"A\", emailAddress: \"a@example.com\", password: \"correct horse battery\" }) { authenticationToken } }";
+    let answer = host.graphql(None, sign_up, json!({})).await;
+    let token = answer["data"]["signUp"]["authenticationToken"].as_str().unwrap().to_owned();
+    let mut socket = Socket::ready(&host, Some(&token)).await;
+    socket.subscribe("1", "{ currentUser { name } }").await;
+    assert_eq!(socket.next().await["payload"]["data"]["currentUser"]["name"], "A");
+    host.data(&token, "mutation { signOut }", json!({})).await;
+    let (code, reason) = socket.closed().await;
+    assert_eq!((code, &*reason), (4403, "Forbidden: the token is invalid or expired"));
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_ends_the_connection() {
+    let host = TestHost::start_with(|settings| settings.body_limit = 10_000).await;
+    let mut socket = Socket::ready(&host, None).await;
+    let query = format!("{{ __typename }} # {}", "x".repeat(20_000));
+    let payload = json!({ "query": query });
+    socket.send(json!({ "id": "1", "type": "subscribe", "payload": payload })).await;
+    assert!(socket.ended().await);
+}
+
+#[tokio::test]
+async fn a_stop_is_1001() {
     let host = news().await;
     let mut socket = Socket::ready(&host, None).await;
     let stopping = tokio::spawn(host.stop());

@@ -84,6 +84,17 @@ impl Socket {
         }
     }
 
+    /// Whether the connection ends without another message.
+    pub async fn ended(&mut self) -> bool {
+        loop {
+            match tokio::time::timeout(Duration::from_secs(10), self.0.next()).await {
+                Ok(None | Some(Err(_) | Ok(Message::Close(_)))) => return true,
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                _ => return false,
+            }
+        }
+    }
+
     pub async fn close(mut self) {
         let _ = self.0.close(None).await;
     }

@@ -73,3 +73,21 @@ async fn a_subscription_is_an_event_for_each_message() {
     assert_eq!(found[found.len() - 2].1["errors"][0]["extensions"]["code"], "plugin_deactivated");
     assert_eq!(found[found.len() - 1].0, "complete");
 }
+
+#[tokio::test]
+async fn a_stream_ends_when_the_credentials_no_longer_hold() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let host = TestHost::with_accounts(dir, |_| ()).await;
+    super::write_news(&host, super::NEWS).await;
+    let sign_up = "mutation { signUp(input: { name: \"A\", emailAddress: \"a@example.com\", password: \"correct horse battery\" }) { authenticationToken } }";
+    let answer = host.graphql(None, sign_up, json!({})).await;
+    let token = answer["data"]["signUp"]["authenticationToken"].as_str().unwrap().to_owned();
+    let query = json!({ "query": "subscription { news_mine(topic: \"a\") { n } }" });
+    let request = host.client.post(format!("{}/graphql", host.url)).bearer_auth(&token);
+    let response = request.header("accept", "text/event-stream").json(&query).send().await.unwrap();
+    host.data(&token, "mutation { signOut }", json!({})).await;
+    let text = tokio::time::timeout(Duration::from_secs(15), response.text()).await;
+    let found = events(&text.expect("it ends").unwrap());
+    assert_eq!(found[0].1["errors"][0]["extensions"]["code"], "unauthenticated");
+    assert_eq!(found[1].0, "complete");
+}
