@@ -63,9 +63,10 @@ const CAPABILITIES: &[Capability] = &[
     Capability { names: &["user"], register: user::register },
 ];
 
-/// The Luau types of everything on `ctx`, for editors.
+/// The Luau types of everything that plugins are given, for editors.
 pub const TYPE_STUBS: &[&str] = &[
     include_str!("ctx.d.luau"),
+    include_str!("../extension/graphql/builder.d.luau"),
     include_str!("config.d.luau"),
     include_str!("db.d.luau"),
     include_str!("delivery.d.luau"),

@@ -101,7 +101,7 @@ async fn serve(
         out,
         operations: Arc::default(),
         tasks: JoinSet::new(),
-        is_initialised: false,
+        is_initialized: false,
     };
     let close = match is_ours {
         false => Some(Close(4406, "Subprotocol not acceptable".to_owned())),
@@ -155,7 +155,7 @@ struct Connection {
     /// What ends each operation, by the client's id.
     operations: Operations,
     tasks: JoinSet<()>,
-    is_initialised: bool,
+    is_initialized: bool,
 }
 
 type Operations = Arc<Mutex<HashMap<String, CancellationToken>>>;
@@ -184,7 +184,7 @@ impl Connection {
                     return Some(Close(1001, "The server is stopping".to_owned()));
                 }
                 () = tokio::time::sleep_until((began + INIT_TIMEOUT).into()),
-                    if !self.is_initialised =>
+                    if !self.is_initialized =>
                 {
                     return Some(Close(4408, "Connection initialisation timeout".to_owned()));
                 }
@@ -261,7 +261,7 @@ impl Connection {
     }
 
     async fn init(&mut self, payload: Option<&RawValue>) -> Result<(), Close> {
-        if self.is_initialised {
+        if self.is_initialized {
             return Err(Close(4429, "Too many initialisation requests".to_owned()));
         }
         if let Some(payload) = object(payload)? {
@@ -284,7 +284,7 @@ impl Connection {
                 Some(_) => return Err(Close(4403, "Forbidden".to_owned())),
             }
         }
-        self.is_initialised = true;
+        self.is_initialized = true;
         self.send(r#"{"type":"connection_ack"}"#.to_owned()).await;
         Ok(())
     }
@@ -301,7 +301,7 @@ impl Connection {
     }
 
     fn subscribe(&mut self, id: String, payload: &RawValue) -> Result<(), Close> {
-        if !self.is_initialised {
+        if !self.is_initialized {
             return Err(Close(4401, "Unauthorized".to_owned()));
         }
         let parameters = Parameters::of_json(payload.get().as_bytes())

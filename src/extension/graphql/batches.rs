@@ -19,7 +19,7 @@ use futures_util::task::AtomicWaker;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 
-use super::execute::guarded;
+use super::field::guarded;
 use super::model::Resolve;
 use super::plan::FieldId;
 use super::tables::Field;

@@ -6,15 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::coerce::Coercer;
-use super::constraints::check_default;
 use super::merge::merged;
 use super::model::{
-    Declarations, EnumDef, ExtensionDef, FieldDef, HOST, InputDef, InputValueDef, InterfaceDef,
-    ObjectDef, Place, Resolve, TypeDef, UnionDef,
+    Declarations, EnumDef, FieldDef, HOST, InputDef, InputValueDef, Place, Resolve, TypeDef,
 };
 use super::names::{ROOTS, is_literal, misnamed};
-use super::response::path_text;
 use super::scalar::Scalar;
 use super::tables::Types;
 use super::types::TypeRef;
@@ -40,7 +36,7 @@ impl fmt::Display for SchemaProblem {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Object,
     /// An interface or a union.
     Abstract,
@@ -119,19 +115,19 @@ pub fn check(sets: &[Arc<Declarations>]) -> Vec<SchemaProblem> {
 }
 
 #[derive(Default)]
-struct Checker<'d> {
-    owner: &'d str,
+pub(super) struct Checker<'d> {
+    pub(super) owner: &'d str,
     /// The fields that extensions add, and who adds them.
-    added: HashMap<(&'d str, &'d str), &'d str>,
-    kinds: HashMap<&'d str, Kind>,
-    declared: HashMap<&'d str, (&'d str, &'d TypeDef)>,
-    roots: HashMap<(&'static str, &'d str), &'d str>,
-    plugins: HashSet<&'d str>,
-    problems: Vec<SchemaProblem>,
+    pub(super) added: HashMap<(&'d str, &'d str), &'d str>,
+    pub(super) kinds: HashMap<&'d str, Kind>,
+    pub(super) declared: HashMap<&'d str, (&'d str, &'d TypeDef)>,
+    pub(super) roots: HashMap<(&'static str, &'d str), &'d str>,
+    pub(super) plugins: HashSet<&'d str>,
+    pub(super) problems: Vec<SchemaProblem>,
 }
 
 impl<'d> Checker<'d> {
-    fn problem(&mut self, place: Option<&Place>, message: String) {
+    pub(super) fn problem(&mut self, place: Option<&Place>, message: String) {
         let problem =
             SchemaProblem { owner: self.owner.to_owned(), place: place.cloned(), message };
         // A type declared twice identically has its problems twice.
@@ -180,13 +176,19 @@ impl<'d> Checker<'d> {
         self.kinds.insert(name, kind);
     }
 
-    fn name(&mut self, name: &str, what: &str, place: Option<&Place>) {
+    pub(super) fn name(&mut self, name: &str, what: &str, place: Option<&Place>) {
         if let Some(reason) = misnamed(name) {
             self.problem(place, format!("{name:?} is not a valid {what} name: {reason}"));
         }
     }
 
-    fn fields(&mut self, what: &str, of: &'d str, fields: &'d [FieldDef], place: Option<&Place>) {
+    pub(super) fn fields(
+        &mut self,
+        what: &str,
+        of: &'d str,
+        fields: &'d [FieldDef],
+        place: Option<&Place>,
+    ) {
         self.unique(fields.iter().map(|f| &f.name), "field", of, place);
         for field in fields {
             let place = field.place.as_ref().or(place);
@@ -196,106 +198,6 @@ impl<'d> Checker<'d> {
             }
             self.field(of, field, place);
         }
-    }
-
-    fn implements(&mut self, of: &str, interfaces: &'d [String], place: Option<&Place>) {
-        self.unique(interfaces.iter(), "interface", of, place);
-        for name in interfaces {
-            let message = match self.declared.get(name.as_str()) {
-                Some((_, TypeDef::Interface(_))) if name == of => {
-                    format!("the interface \"{of}\" implements itself")
-                }
-                Some((_, TypeDef::Interface(_))) => continue,
-                Some(_) => format!("\"{of}\" implements \"{name}\", which is no interface"),
-                None => {
-                    let hint = hint(name, self.declared.keys().copied());
-                    format!("\"{of}\" implements the unknown interface \"{name}\".{hint}")
-                }
-            };
-            self.problem(place, message);
-        }
-    }
-
-    fn union(&mut self, def: &'d UnionDef) {
-        let place = def.place.as_ref();
-        if def.types.is_empty() {
-            self.problem(place, format!("the union \"{}\" has no types", def.name));
-        }
-        self.unique(def.types.iter(), "type", &def.name, place);
-        for name in &def.types {
-            let message = match self.kinds.get(name.as_str()) {
-                Some(Kind::Object) => continue,
-                Some(_) => {
-                    let union = &def.name;
-                    format!("the union \"{union}\" has \"{name}\", which is no object type")
-                }
-                None => {
-                    let hint = hint(name, self.kinds.keys().copied());
-                    format!("the union \"{}\" has the unknown type \"{name}\".{hint}", def.name)
-                }
-            };
-            self.problem(place, message);
-        }
-    }
-
-    /// Fields that are added to a type of somebody else.
-    fn extension(&mut self, set: &'d Declarations, def: &'d ExtensionDef) {
-        let (name, place) = (&def.of, def.place.as_ref());
-        let Some((owner, TypeDef::Object(object))) = self.declared.get(name.as_str()).copied()
-        else {
-            let message = if ROOTS.contains(&name.as_str()) {
-                format!("the type \"{name}\" is not extended but added to with root fields")
-            } else if self.kinds.contains_key(name.as_str()) {
-                format!("\"{name}\" cannot be extended: it is no object type")
-            } else {
-                let hint = hint(name, self.declared.keys().copied());
-                format!(
-                    "the unknown type \"{name}\" is extended.{hint} A type of another plugin can be \
-                     extended if the manifest's \"dependencies\" name the plugin"
-                )
-            };
-            return self.problem(place, message);
-        };
-        let foreign = self.plugins.contains(owner) && owner != set.owner;
-        if foreign && !set.dependencies.iter().any(|id| id == owner) {
-            let message = format!(
-                "the type \"{name}\" of {} is extended; the manifest's \"dependencies\" must name \
-                 the plugin",
-                named(owner)
-            );
-            self.problem(place, message);
-        }
-        if def.fields.is_empty() {
-            self.problem(place, format!("the extension of \"{name}\" has no fields"));
-        }
-        for field in &def.fields {
-            let place = field.place.as_ref().or(place);
-            let path = format!("{name}.{}", field.name);
-            if object.fields.iter().any(|own| own.name == field.name) {
-                let message = format!("{} declares the field \"{path}\" itself", named(owner));
-                self.problem(place, message);
-            }
-            let adds = self.owner;
-            match self.added.insert((name, &field.name), adds) {
-                Some(first) if first == adds => {
-                    self.problem(place, format!("the field \"{path}\" is added twice"));
-                }
-                Some(first) => {
-                    let (first, adds) = (named(first), named(adds));
-                    let message = format!("{first} and {adds} both add the field \"{path}\"");
-                    self.problem(place, message);
-                }
-                None => {}
-            }
-            if field.resolver.is_none() {
-                let message = format!(
-                    "the field \"{path}\", added to a type of {}, needs \"resolve\" or \"batch\"",
-                    named(owner)
-                );
-                self.problem(place, message);
-            }
-        }
-        self.fields("object", name, &def.fields, place);
     }
 
     fn input(&mut self, def: &'d InputDef) {
@@ -395,7 +297,7 @@ impl<'d> Checker<'d> {
         self.problem(place, message);
     }
 
-    fn unique(
+    pub(super) fn unique(
         &mut self,
         names: impl Iterator<Item = &'d String>,
         what: &str,
@@ -469,74 +371,9 @@ impl<'d> Checker<'d> {
             }
         }
     }
-
-    fn defaults(&mut self, set: &'d Declarations, tables: &Types) {
-        for def in &set.types {
-            match def {
-                TypeDef::Object(ObjectDef { name, fields, place, .. })
-                | TypeDef::Interface(InterfaceDef { name, fields, place, .. }) => {
-                    for field in fields {
-                        let place = field.place.as_ref().or(place.as_ref());
-                        self.argument_defaults(name, field, place, tables);
-                    }
-                }
-                TypeDef::Input(def) => {
-                    for field in &def.fields {
-                        let at = format!("the field \"{}.{}\"", def.name, field.name);
-                        self.default_value(&at, field, def.place.as_ref(), tables);
-                    }
-                }
-                TypeDef::Enum(_) | TypeDef::Union(_) | TypeDef::Scalar(_) => {}
-            }
-        }
-        for root in &set.fields {
-            let parent = root.operation.type_name();
-            self.argument_defaults(parent, &root.field, root.field.place.as_ref(), tables);
-        }
-    }
-
-    fn argument_defaults(
-        &mut self,
-        parent: &str,
-        field: &'d FieldDef,
-        place: Option<&Place>,
-        tables: &Types,
-    ) {
-        for arg in &field.args {
-            let at = format!("the argument \"{}\" of \"{parent}.{}\"", arg.name, field.name);
-            self.default_value(&at, arg, place, tables);
-        }
-    }
-
-    fn default_value(
-        &mut self,
-        at: &str,
-        def: &InputValueDef,
-        place: Option<&Place>,
-        tables: &Types,
-    ) {
-        let Some(default) = &def.default else { return };
-        let mut coercer = Coercer::new(tables);
-        let value = coercer.value(&def.ty, default);
-        let mut issues = coercer.issues;
-        if issues.is_empty() {
-            issues = check_default(tables, &tables.input(def), &value);
-        }
-        for issue in issues {
-            let within = match issue.path.is_empty() {
-                true => String::new(),
-                false => format!(" at \"{}\"", path_text(&issue.path)),
-            };
-            let message = format!(
-                "the default of {at} does not fit the type \"{}\"{within}: {}",
-                def.ty, issue.message
-            );
-            self.problem(place, message);
-        }
-    }
 }
 
-fn named(owner: &str) -> String {
+pub(super) fn named(owner: &str) -> String {
     match owner {
         HOST => "the host".to_owned(),
         plugin => format!("the plugin \"{plugin}\""),

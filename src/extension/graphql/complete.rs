@@ -2,9 +2,10 @@
 //! field's type. This half waits for nothing; see [`super::execute`] for values below which there
 //! are resolvers.
 
-use super::execute::{Execution, Path, Step};
+use super::execute::Execution;
 use super::output::Output;
 use super::plan::{Below, DeclaredField, FieldKind, PlanField, Selection};
+use super::report::{Path, Step};
 use super::tables::{AbstractType, OutputType};
 use crate::error::Error;
 use crate::value::Value;

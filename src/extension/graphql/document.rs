@@ -12,7 +12,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::limits::{QueryLimits, exceeded};
-use super::plan::{Conditions, Plan, Planner};
+use super::plan::Plan;
+use super::planner::{Conditions, Planner};
 use super::response::{GraphqlError, Location, Outcome};
 use super::scan::{Finding, MAX_NESTING, scan};
 use super::stock::Stock;

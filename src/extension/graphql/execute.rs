@@ -2,34 +2,26 @@
 //! items below which there are some, run side by side; everything else is done on the way, without
 //! a future (see [`super::complete`]).
 
-use std::borrow::Cow;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-
 use async_graphql::parser::types::OperationType;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 
 use super::batches::{Batches, join_begun};
-use super::coerce::{Coercer, CustomValue, Variables};
 use super::complete::{At, Completed, Nulled, Shape, non_null};
-use super::model::{Auth, Resolve};
+use super::field::{authorize, guarded};
+use super::model::Resolve;
 use super::output::Output;
-use super::plan::{Args, Below, DeclaredField, FieldKind, Plan, PlanField, Selection};
+use super::plan::{Below, DeclaredField, FieldKind, Plan, PlanField, Selection};
+use super::report::Path;
 use super::resolve::Messages;
-use super::response::{GraphqlError, PathSegment, path_text};
+use super::response::GraphqlError;
 use super::scalar::Scalar;
 use super::stock::Stock;
 use super::tables::{CustomScalar, OutputType, Types};
-use super::variables::{arguments_error, check_constraints, read_custom};
 use crate::error::{Error, code};
-use crate::plugin::logs::{self, Level, Line};
-use crate::request::{RequestContext, Role};
+use crate::request::RequestContext;
 use crate::value::{Map, Value};
-
-/// What clients see of an error that may say more than they should know.
-pub(super) const MASKED: &str = "An unexpected error occurred.";
 
 /// One request while it is executed.
 pub(super) struct Execution<'r> {
@@ -40,39 +32,6 @@ pub(super) struct Execution<'r> {
     pub variables: &'r Map,
     pub errors: Mutex<Vec<GraphqlError>>,
     pub batches: Batches,
-}
-
-/// The path to a value of the response, as a chain through the callers.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    /// `None` at the root.
-    pub step: Option<Step<'a>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'a> {
-    Key(&'a Arc<str>),
-    Index(usize),
-}
-
-impl<'a> Path<'a> {
-    pub(super) fn key(&'a self, key: &'a Arc<str>) -> Path<'a> {
-        Path { parent: Some(self), step: Some(Step::Key(key)) }
-    }
-
-    pub(super) fn index(&'a self, index: usize) -> Path<'a> {
-        Path { parent: Some(self), step: Some(Step::Index(index)) }
-    }
-
-    fn segments(&self) -> Vec<PathSegment> {
-        let mut segments = self.parent.map(Path::segments).unwrap_or_default();
-        segments.extend(self.step.map(|step| match step {
-            Step::Key(key) => PathSegment::Key(key.clone()),
-            Step::Index(index) => PathSegment::Index(index),
-        }));
-        segments
-    }
 }
 
 impl<'r> Execution<'r> {
@@ -300,96 +259,6 @@ impl<'r> Execution<'r> {
         }
     }
 
-    /// Who may, with what, and the resolver itself, in this order.
-    async fn resolve(&self, declared: &DeclaredField, parent: &Value) -> Result<Value, Error> {
-        let field = &declared.field;
-        if let Some(auth) = &field.auth {
-            authorize(auth, self.cx)?;
-        }
-        let args = self.arguments(declared)?;
-        let call = async {
-            let args = self.checked(declared, args).await?;
-            match &field.resolver {
-                Some(Resolve::One(resolver)) => {
-                    let _coming = self.batches.coming(declared.below.batches());
-                    match &field.visible {
-                        None => resolver.resolve(parent, args, self.cx).await,
-                        Some(names) => {
-                            resolver.resolve(&visible(parent, names), args, self.cx).await
-                        }
-                    }
-                }
-                Some(Resolve::Batch(_)) => {
-                    let identity = std::ptr::from_ref(parent) as usize;
-                    let parent = match &field.visible {
-                        None => parent.clone(),
-                        Some(names) => visible(parent, names),
-                    };
-                    let below = declared.below.batches();
-                    self.batches.load(field, (identity, parent), args, below).await
-                }
-                // A subscription's value comes with its event.
-                Some(Resolve::Subscribe(_)) | None => {
-                    Ok(parent.get(&field.name).cloned().unwrap_or_default())
-                }
-            }
-        };
-        guarded(call).await
-    }
-
-    /// The coerced arguments of a field.
-    pub(super) fn arguments(
-        &self,
-        declared: &DeclaredField,
-    ) -> Result<(Map, Cow<'_, [CustomValue]>), Error> {
-        match &declared.args {
-            Args::Constant { args, custom, .. } => Ok((args.clone(), Cow::Owned(custom.clone()))),
-            Args::Dynamic(written) => {
-                let mut coercer = Coercer::new(self.types);
-                let args = coercer.arguments(
-                    &declared.field.args,
-                    written,
-                    Variables::Known(self.variables),
-                );
-                match coercer.issues.as_slice() {
-                    [] => Ok((args, Cow::Owned(coercer.custom))),
-                    issues => Err(arguments_error(issues)),
-                }
-            }
-        }
-    }
-
-    /// Arguments with the values of custom scalars in them read, if `auth` and the constraints let them
-    /// pass.
-    pub(super) async fn checked(
-        &self,
-        declared: &DeclaredField,
-        (mut args, custom): (Map, Cow<'_, [CustomValue]>),
-    ) -> Result<Map, Error> {
-        let field = &declared.field;
-        if !custom.is_empty() {
-            let mut value = Value::Map(args);
-            let issues = read_custom(&mut value, &custom, self.cx).await?;
-            if !issues.is_empty() {
-                return Err(arguments_error(&issues));
-            }
-            args = match value {
-                Value::Map(args) => args,
-                _ => Map::new(),
-            };
-        }
-        if let Some(Auth::Custom(check)) = &field.auth
-            && !check.allowed(&args, self.cx).await?
-        {
-            return Err(denied(self.cx));
-        }
-        match &declared.args {
-            Args::Constant { refused: Some(error), .. } => Err((**error).clone()),
-            Args::Constant { .. } => Ok(args),
-            Args::Dynamic(_) => check_constraints(self.types, field, &args).map(|()| args),
-        }
-    }
-
     /// CompleteValue (section 6.4.3) for a value below which there are resolvers.
     fn complete_waiting<'a>(
         &'a self,
@@ -491,107 +360,12 @@ impl<'r> Execution<'r> {
             }
         }
     }
-
-    /// Records an error that a resolver returned, and masks it if it is unexpected.
-    pub(super) fn record(&self, plan: &PlanField, path: &Path<'_>, error: Error) {
-        let segments = path.segments();
-        if error.code != code::UNEXPECTED {
-            self.push(plan, segments, error.into());
-            return;
-        }
-        tracing::error!(
-            request_id = %self.cx.info.id,
-            path = %path_text(&segments),
-            error = %error.message,
-            "a GraphQL field failed"
-        );
-        self.tell(plan, &segments, &error.message);
-        self.push(plan, segments, self.unexpected(MASKED));
-    }
-
-    /// Records an error of the engine about what a resolver returned. `message` names types and
-    /// fields only, so clients may see it; `detail`, which may quote the value, is for the log.
-    pub(super) fn record_own(
-        &self,
-        plan: &PlanField,
-        path: &Path<'_>,
-        message: String,
-        detail: &str,
-    ) {
-        let segments = path.segments();
-        tracing::error!(
-            request_id = %self.cx.info.id,
-            path = %path_text(&segments),
-            error = %message,
-            detail,
-            "a GraphQL field has a wrong value"
-        );
-        self.tell(plan, &segments, &message);
-        self.push(plan, segments, self.unexpected(message));
-    }
-
-    /// Tells those who watch the log of the plugin that a field is of.
-    fn tell(&self, plan: &PlanField, path: &[PathSegment], error: &str) {
-        let FieldKind::Declared(declared) = &plan.kind else { return };
-        let owner = &*declared.field.owner;
-        let generations = self.cx.world.generations();
-        if let Some(generation) = generations.iter().find(|g| g.plugin_id() == owner) {
-            let message = format!("the GraphQL field {} failed: {error}", path_text(path));
-            let request_id = Some(self.cx.info.id.as_str());
-            let line = Line { level: Level::Error, message: &message, fields: None, request_id };
-            logs::tell(&generation.services, owner, line);
-        }
-    }
-
-    fn unexpected(&self, message: impl Into<String>) -> GraphqlError {
-        GraphqlError::new(code::UNEXPECTED, message).with("requestId", self.cx.info.id.as_str())
-    }
-
-    fn push(&self, plan: &PlanField, path: Vec<PathSegment>, error: GraphqlError) {
-        self.errors.lock().push(GraphqlError { path, ..error.at(plan.pos) });
-    }
-}
-
-/// What a function gives, or that it panicked.
-pub(super) async fn guarded<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
-        let reason = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        Err(Error::unexpected(format!("the resolver panicked: {reason}")))
-    })
-}
-
-/// The part of a parent that plugins other than its owner may see.
-fn visible(parent: &Value, names: &[Arc<str>]) -> Value {
-    let Value::Map(map) = parent else { return Value::Map(Map::new()) };
-    let seen = map.iter().filter(|(key, _)| names.iter().any(|name| **name == ***key));
-    Value::Map(seen.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 fn at(plan: &PlanField) -> Option<At<'_>> {
     match &plan.kind {
         FieldKind::Declared(declared) => Some(At { plan, declared }),
         _ => None,
-    }
-}
-
-/// What needs no look at the arguments. A custom check decides about anonymous callers itself.
-pub(super) fn authorize(auth: &Auth, cx: &RequestContext) -> Result<(), Error> {
-    let role = cx.user.as_ref().map(|user| user.role);
-    match (auth, role) {
-        (Auth::Public | Auth::Custom(_), _) | (Auth::User, Some(_)) => Ok(()),
-        (Auth::Administrator, Some(Role::Administrator)) => Ok(()),
-        (Auth::User | Auth::Administrator, _) => Err(denied(cx)),
-    }
-}
-
-fn denied(cx: &RequestContext) -> Error {
-    match cx.user {
-        None => Error::new(code::UNAUTHENTICATED, "You must be signed in to do this."),
-        Some(_) => Error::new(code::UNAUTHORIZED_ACTION, "You are not allowed to do this."),
     }
 }
 

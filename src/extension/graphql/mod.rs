@@ -6,25 +6,32 @@
 //! resolves nested fields one after another.
 
 mod batches;
+mod belonging;
 mod builder;
 mod check;
 mod coerce;
 mod complete;
 mod conformance;
 mod constraints;
+mod defaults;
 mod definition;
 mod document;
 mod execute;
+mod field;
 mod format;
 mod from_table;
 pub mod hosted;
+mod inputs;
 mod limits;
 mod merge;
 mod model;
 mod names;
+mod objects;
 mod output;
 mod plan;
+mod planner;
 mod point;
+mod report;
 mod resolve;
 mod resolvers;
 mod response;

@@ -8,12 +8,14 @@ use futures_util::StreamExt;
 
 use super::check::{SchemaProblem, check};
 use super::document::Documents;
-use super::execute::{Execution, Path, guarded};
+use super::execute::Execution;
+use super::field::guarded;
 use super::limits::{QueryLimits, cost, exceeded};
 use super::merge::merged;
 use super::model::{Declarations, HOST, Resolve};
 use super::output::Output;
 use super::plan::{FieldKind, Plan, PlanField};
+use super::report::Path;
 use super::resolve::Messages;
 use super::response::{GraphqlError, Mode, Outcome, Request, Response};
 use super::sdl;

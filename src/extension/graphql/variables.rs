@@ -7,7 +7,8 @@ use async_graphql::parser::types::VariableDefinition;
 
 use super::coerce::{Coercer, CustomValue, Issue, Variables, type_ref};
 use super::constraints;
-use super::execute::{MASKED, guarded};
+use super::field::guarded;
+use super::report::MASKED;
 use super::response::{GraphqlError, PathSegment, path_text};
 use super::tables::{Field, Types};
 use crate::error::{Error, code};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::socket::Socket;
 use crate::support::{ADA, REGISTER, TestHost, manifest, registering};
 
-/// How long an answer may take: 50 ms in a release build. Here nothing is optimised, and other tests run
+/// How long an answer may take: 50 ms in a release build. Here nothing is optimized, and other tests run
 /// beside this one; `benches/host` has the figures.
 const SOON: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 50 });
 

@@ -29,7 +29,7 @@ impl Socket {
         Socket::connect(host, Some("graphql-transport-ws")).await
     }
 
-    /// A connection that is initialised, as `token` if there is one.
+    /// A connection that is initialized, as `token` if there is one.
     pub async fn ready(host: &TestHost, token: Option<&str>) -> Socket {
         let mut socket = Socket::open(host).await;
         let payload = token.map(|token| json!({ "Authorization": format!("Bearer {token}") }));

@@ -10,10 +10,11 @@ pub use self::enums::EnumUse;
 pub(super) use self::enums::declare as declare_enums;
 
 use self::columns::{Part, parts, refused, relaxed, type_of};
-use super::builder::{Builder, calling_place, input_value, text};
+use super::builder::{Builder, calling_place};
 use super::constraints::Constraints;
 use super::definition::Definition;
 use super::format::Format;
+use super::inputs::{input_value, text};
 use super::model::{FieldDef, InputDef, InputValueDef, ObjectDef, TypeDef};
 use crate::extension::database::{Column, ColumnType, Table, hint, quoted};
 
