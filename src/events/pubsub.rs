@@ -4,12 +4,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use futures_util::stream;
+use futures_util::stream::{self, BoxStream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::error::Error;
-use crate::extension::graphql::Messages;
 use crate::value::Value;
 
 /// How many messages may wait for a listener, unless it says otherwise.
@@ -217,7 +216,7 @@ impl Subscription {
     }
 
     /// All messages from now on, as a subscription hears them.
-    pub fn messages(self) -> Messages {
+    pub fn messages(self) -> BoxStream<'static, Result<Value, Error>> {
         Box::pin(stream::unfold(Some(self), |listening| async {
             let listening = listening?;
             loop {

@@ -1,9 +1,12 @@
 //! Receiving the bodies of requests.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
+use futures_util::poll;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::drain::drain;
@@ -63,8 +66,13 @@ async fn receive_within(
         drain(body);
         return Err(too_large());
     }
-    let collected = Limited::new(&mut body, limit).collect();
-    match tokio::time::timeout(timeout, collected).await {
+    let mut collected = pin!(Limited::new(&mut body, limit).collect());
+    // Most have arrived with their head, and need no timer.
+    let received = match poll!(collected.as_mut()) {
+        Poll::Ready(received) => Ok(received),
+        Poll::Pending => tokio::time::timeout(timeout, collected.as_mut()).await,
+    };
+    match received {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             drain(body);

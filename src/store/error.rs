@@ -64,6 +64,8 @@ pub struct DbError {
     pub table: Option<String>,
     /// The columns of that constraint.
     pub columns: Vec<String>,
+    /// What a client may be told, if the value came from one: what only a client can have made up.
+    pub(crate) for_client: Option<String>,
     /// The name of that constraint in the database, where the database tells.
     pub(crate) constraint: Option<String>,
     /// Whether the connection is gone.
@@ -83,6 +85,7 @@ impl DbError {
             message: message.into(),
             table: None,
             columns: Vec::new(),
+            for_client: None,
             constraint: None,
             lost: false,
             ends_transaction: false,
@@ -93,6 +96,12 @@ impl DbError {
     /// A wrong statement or value.
     pub fn invalid(message: impl Into<String>) -> Self {
         DbError::new(DbErrorKind::Invalid, message)
+    }
+
+    /// Says what a client is told, unless the plugin says something else.
+    pub(crate) fn for_client(mut self, message: impl Into<String>) -> Self {
+        self.for_client = Some(message.into());
+        self
     }
 
     /// Names the table and columns it is about.

@@ -221,3 +221,30 @@ async fn what_hooks_change_can_be_seen_in_the_log() {
         assert!(line.contains(part), "{part}: {line}");
     }
 }
+
+#[tokio::test]
+async fn the_schema_is_printed_with_and_without_a_server() {
+    let dir = folders();
+    write_slow(&dir, 1);
+    for args in [["plugin", "install", "slow"], ["plugin", "activate", "slow"]] {
+        assert_eq!(outcome(&run(dir.path(), &args)).0, 0, "{args:?}");
+    }
+    for serving in [false, true] {
+        let server = serving.then(|| Server::start(&dir, &[]));
+        let (code, whole, err) = outcome(&run(dir.path(), &["schema", "print"]));
+        assert_eq!(code, 0, "{err}");
+        assert!(whole.contains("type Plugin {") && whole.contains("  slow_get: JSON\n"), "{whole}");
+        let own = outcome(&run(dir.path(), &["schema", "print", "--plugin", "slow"]));
+        assert_eq!(
+            own,
+            (0, "extend type Query {\n  slow_get: JSON\n}\n".to_owned(), String::new())
+        );
+        let (code, _, err) = outcome(&run(dir.path(), &["schema", "print", "--plugin", "other"]));
+        assert_eq!(code, 1);
+        assert!(err.contains("Plugin \"other\" is not active"), "{err}");
+        if let Some(server) = server {
+            let (_, log) = server.terminate();
+            assert!(log.contains("GraphQL limits: tokens 5000, depth 20"), "{log}");
+        }
+    }
+}

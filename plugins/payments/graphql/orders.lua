@@ -11,6 +11,11 @@ local function find(ctx, id)
 	return order
 end
 
+-- Neither left out nor null.
+local function given(ctx, value)
+	return if value == ctx.null then nil else value
+end
+
 local function checkAmount(ctx, amount)
 	local config = ctx.config
 	if amount < config.minAmount or amount > config.maxAmount then
@@ -83,7 +88,7 @@ function M.registerOrders(builder)
 				userId = ctx.user.id,
 				description = input.description,
 				amount = input.amount,
-				currency = input.currency or ctx.config.currency,
+				currency = given(ctx, input.currency) or ctx.config.currency,
 			})
 			-- Not in a transaction: nobody waits for the provider with the database in hand.
 			local ok, made = pcall(provider.createOrder, ctx, order)
@@ -139,7 +144,7 @@ function M.registerOrders(builder)
 	builder:queryField("myOrders", {
 		type = "[PaymentOrder!]!",
 		description = "The caller's orders, newest first.",
-		args = { limit = { type = "Int", default = 50, min = 1, max = 500 }, offset = { type = "Int", default = 0, min = 0 } },
+		args = { limit = { type = "Int!", default = 50, min = 1, max = 500 }, offset = { type = "Int!", default = 0, min = 0 } },
 		resolve = function(_, args, ctx)
 			local mine = ctx.db:from("orders"):where({ userId = ctx.user.id })
 			return mine:orderBy("createdAt", "desc"):orderBy("id"):limit(args.limit):offset(args.offset):all()
@@ -153,8 +158,8 @@ function M.registerOrders(builder)
 		args = {
 			organizationId = "String",
 			state = "PaymentState",
-			limit = { type = "Int", default = 50, min = 1, max = 500 },
-			offset = { type = "Int", default = 0, min = 0 },
+			limit = { type = "Int!", default = 50, min = 1, max = 500 },
+			offset = { type = "Int!", default = 0, min = 0 },
 		},
 		resolve = function(_, args, ctx)
 			local query = ctx.db:from("orders")

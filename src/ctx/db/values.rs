@@ -2,17 +2,20 @@
 
 use mlua::{Lua, Table, Value};
 
-use crate::error::Error;
+use crate::error::{Error, code};
 use crate::lua::{Failure, bridge};
 use crate::store::DbError;
 use crate::value::{Map, Value as HostValue};
 
-/// A database error as scripts see it, with `kind`, `table` and `columns`.
+/// A database error as scripts see it, with `kind`, `table` and `columns`. Clients see `unexpected`, unless it
+/// can only be a value of theirs that is wrong.
 pub(in crate::ctx) fn failure(error: DbError) -> mlua::Error {
     let columns: Vec<HostValue> = error.columns.iter().map(|c| c.as_str().into()).collect();
-    let described = Error::unexpected(&error.message)
-        .with("table", error.table.clone())
-        .with("columns", columns);
+    let described = match &error.for_client {
+        Some(message) => Error::new(code::INVALID_ARGUMENTS, message),
+        None => Error::unexpected(&error.message),
+    };
+    let described = described.with("table", error.table.clone()).with("columns", columns);
     Failure { error: described, kind: Some(error.kind.as_str().to_owned()) }.into_lua_error()
 }
 

@@ -183,13 +183,19 @@ pub(super) fn null(ty: &ColumnType) -> Sql {
     }
 }
 
-fn wrong(table: &str, column: &Column, expected: &str, found: &Value) -> DbError {
-    let found = match found {
-        Value::List(_) | Value::Map(_) | Value::Bytes(_) => format!("a {}", found.type_name()),
+fn wrong(table: &str, column: &Column, expected: &str, value: &Value) -> DbError {
+    let found = match value {
+        Value::List(_) | Value::Map(_) | Value::Bytes(_) => format!("a {}", value.type_name()),
         other => format!("{} {}", other.type_name(), other.excerpt()),
     };
     let message = format!("{table}.{}: expected {expected}, found {found}", column.name);
-    DbError::invalid(message).at(table, vec![column.name.clone()])
+    let error = DbError::invalid(message).at(table, vec![column.name.clone()]);
+    match value {
+        Value::String(s) if s.contains('\0') => {
+            error.for_client(format!("{}: a text must not have null characters in it", column.name))
+        }
+        _ => error,
+    }
 }
 
 fn text(value: &Value) -> Result<String, &'static str> {

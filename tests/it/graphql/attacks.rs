@@ -170,3 +170,64 @@ async fn malformed_multipart_is_answered_soon() {
     let request = host.client.post(format!("{}/graphql", host.url)).multipart(form);
     assert_eq!(request.send().await.unwrap().status().as_u16(), 400);
 }
+
+#[tokio::test]
+async fn a_response_that_is_too_large_is_an_error_wherever_it_goes() {
+    let host = TestHost::start_with(|settings| {
+        settings.graphql.limits.response = 2_000;
+        settings.graphql.batch_limit = 5;
+    })
+    .await;
+    let code = registering(
+        "builder:queryField(\"text\", { type = \"String\", auth = \"public\", args = { n = \"Int!\" },
+           resolve = function(_, args) return string.rep(\"x\", args.n) end })",
+    );
+    let text = manifest("x", REGISTER);
+    host.plugin("x", &[("manifest.json", &text), ("init.lua", &code)]).await;
+    let query = |n: usize| format!("{{ x_text(n: {n}) }}");
+    let small = host.data(ADA, &query(1_900), json!({})).await;
+    assert_eq!(small["x_text"].as_str().unwrap().len(), 1_900);
+    let answer = host.graphql(Some(ADA), &query(2_000), json!({})).await;
+    let error = &answer["errors"][0];
+    assert_eq!(error["extensions"]["code"], "graphql_limit_exceeded");
+    assert_eq!(
+        (&error["extensions"]["limit"], &answer["data"]),
+        (&json!("response"), &Value::Null)
+    );
+    assert!(error["message"].as_str().unwrap().contains("graphql-max-response"), "{error}");
+    let mut socket = Socket::ready(&host, None).await;
+    socket.subscribe("1", &query(5_000)).await;
+    let answer = socket.next().await;
+    assert_eq!(answer["payload"]["errors"][0]["extensions"]["limit"], "response", "{answer}");
+    let batch = json!(vec![json!({ "query": query(1_500) }); 2]);
+    let request = host.client.post(format!("{}/graphql", host.url)).json(&batch);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["limit"], "response", "{answer}");
+}
+
+/// A file of the only operations that may be executed, as clients use it.
+#[tokio::test]
+async fn only_registered_operations_are_executed_over_any_transport() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let file = dir.path().join("operations.json");
+    std::fs::write(&file, r#"{"who": "query Who { __typename }"}"#).unwrap();
+    let host = TestHost::start_in(dir, |settings| {
+        settings.graphql.registered_operations = Some(file);
+    })
+    .await;
+    let ask = async |body: Value| {
+        let request = host.client.post(format!("{}/graphql", host.url)).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let answer = json!({ "data": { "__typename": "Query" } });
+    assert_eq!(ask(json!({ "documentId": "who" })).await, (200, answer.clone()));
+    assert_eq!(ask(json!({ "query": "query Who { __typename }" })).await, (200, answer));
+    let (status, refused) = ask(json!({ "query": "{ __typename }" })).await;
+    assert_eq!(status, 403);
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "operation_not_registered");
+    let mut socket = Socket::ready(&host, None).await;
+    socket.subscribe("1", "{ __typename }").await;
+    let refused = socket.next().await;
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "operation_not_registered");
+}

@@ -119,3 +119,32 @@ async fn whoever_watches_a_poll_hears_of_votes() {
         json!({ "state": "OPEN", "votes": 1, "results": [{ "votes": 1 }, { "votes": 0 }] });
     assert_eq!(heard, expected);
 }
+
+/// What only a client can have made up is the client's mistake, whatever plugin it reaches the database of.
+#[tokio::test]
+async fn texts_with_nulls_and_made_up_cursors_are_invalid_arguments() {
+    let host = TestHost::start().await;
+    for id in ["bulletin", "polls"] {
+        host.ship(id);
+        host.host.manager().install(id, true).await.unwrap();
+        host.host.manager().activate(id).await.unwrap();
+    }
+    let post = "mutation($body: String!) { bulletin_createPost(input: { title: \"t\", body: $body }) { id } }";
+    for (query, variables, expected) in [
+        (post, json!({ "body": "a\u{0}b" }), "body: a text must not have null characters in it"),
+        (
+            "{ bulletin_posts(after: \"\") { edges { cursor } } }",
+            json!({}),
+            "after is not a cursor",
+        ),
+        (
+            "{ polls_page(after: \"eyJ9\") { edges { cursor } } }",
+            json!({}),
+            "after is not a cursor",
+        ),
+    ] {
+        let error = host.error(Some(ADA), query, variables).await;
+        assert_eq!(error["extensions"]["code"], "invalid_arguments", "{query}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(expected), "{error}");
+    }
+}

@@ -65,9 +65,8 @@ impl Query {
         let mut query = self.with(|inner| inner.order.clone_from(&order));
         if let Some(cursor) = after {
             let values = self.opened(&order, cursor).ok_or_else(|| {
-                wrong(
-                    "after is not a cursor of this query: take one that the same query gave".into(),
-                )
+                let what = "after is not a cursor of this query: take one that the same query gave";
+                wrong(what.into()).for_client(what)
             })?;
             query = query.filter(self.behind(&order, &values)?)?;
         }

@@ -400,3 +400,24 @@ async fn the_anonymous_learn_nothing_of_the_schema_where_it_is_not_public() {
         assert!(signed_in.contains("id you mean"), "{signed_in}");
     }
 }
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_is_given_up() {
+    let slow = FieldDef::new("slow", ty("Int")).resolver(for_fn(|_, _, _| {
+        async {
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            Ok(Value::Int(1))
+        }
+        .boxed()
+    }));
+    let limits =
+        QueryLimits { timeout: std::time::Duration::from_millis(20), ..QueryLimits::default() };
+    let sets =
+        [declarations("t", vec![], vec![slow, constant("soon", "Int", Value::Int(1))], vec![])];
+    let schema = Schema::build_with(&sets, SchemaOptions { limits, ..Default::default() }).unwrap();
+    assert_eq!(run(&schema, "{ soon }").await, r#"{"data":{"soon":1}}"#);
+    let response = execute(&schema, "{ soon slow }", "{}").await;
+    assert_eq!(data(&response), "null");
+    assert_eq!(response.errors[0].code(), "graphql_timeout");
+    assert_eq!(response.errors[0].message, "The operation was given up after 20ms.");
+}
