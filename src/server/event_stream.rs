@@ -77,19 +77,19 @@ pub(super) async fn answer(
                             biased;
                             // Without "complete", so that clients subscribe again.
                             () = stop.cancelled() => return None,
-                            next = tokio::time::timeout(BEAT, running.next()) => next,
+                            next = running.next(Some(BEAT)) => next,
                         };
                         match next {
-                            Err(_) => (Bytes::from_static(b":\n\n"), state),
-                            Ok(Some(Event::Next(answer))) => {
+                            Some(Event::Quiet) => (Bytes::from_static(b":\n\n"), state),
+                            Some(Event::Next(answer)) => {
                                 (event("next", &message(&answer, limit)), state)
                             }
-                            Ok(Some(Event::Failed(errors))) => {
+                            Some(Event::Failed(errors)) => {
                                 let outcome = Outcome::Executed;
                                 let answer = Answer { data: None, errors, outcome };
                                 (event("next", &message(&answer, limit)), State::Complete)
                             }
-                            Ok(None) => {
+                            None => {
                                 (Bytes::from_static(b"event: complete\ndata:\n\n"), State::Over)
                             }
                         }

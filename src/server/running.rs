@@ -1,6 +1,7 @@
 //! A subscription while it runs, whatever carries it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -23,6 +24,8 @@ pub(super) struct Running {
 /// What a subscription comes to.
 pub(super) enum Event {
     Next(Response),
+    /// Nothing has happened for a while.
+    Quiet,
     /// The last: it cannot go on.
     Failed(Vec<GraphqlError>),
 }
@@ -48,8 +51,9 @@ impl Running {
         Ok(Running { services, schema, cx, subscribed, worlds, ended: false })
     }
 
-    /// The next event; `None` when the subscription is complete.
-    pub(super) async fn next(&mut self) -> Option<Event> {
+    /// The next event; `None` when the subscription is complete. With `patience`, it is quiet when nothing has come
+    /// for so long. Given up in the middle, this may lose what it was about to give.
+    pub(super) async fn next(&mut self, patience: Option<Duration>) -> Option<Event> {
         while !self.ended {
             let message = tokio::select! {
                 biased;
@@ -64,6 +68,9 @@ impl Running {
                     continue;
                 }
                 message = self.subscribed.message() => message,
+                () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => {
+                    return Some(Event::Quiet);
+                }
             };
             match message {
                 Some(Ok(message)) => {

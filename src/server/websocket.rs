@@ -37,6 +37,9 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a client may leave what was sent to it unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client may take to make room for the reason why it is disconnected.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// How often a client is asked whether it is there; after three silent times it is not.
 const PING: Duration = Duration::from_secs(20);
 
@@ -117,7 +120,8 @@ async fn serve(
         reason.truncate(boundary(&reason, 123));
         let frame = CloseFrame { code, reason: reason.into() };
         // If the client does not read, it cannot be told either.
-        let _ = connection.out.try_send(Message::Close(Some(frame)));
+        let told = connection.out.send(Message::Close(Some(frame)));
+        let _ = tokio::time::timeout(GOODBYE, told).await;
     }
     drop(connection);
     let _ = writer.await;
@@ -391,8 +395,9 @@ impl Operation {
             Err(answer) => return self.fail(&answer.errors).await,
         };
         loop {
-            match running.next().await {
+            match running.next(None).await {
                 Some(Event::Next(answer)) => self.next(&answer).await,
+                Some(Event::Quiet) => {}
                 Some(Event::Failed(errors)) => return self.fail(&errors).await,
                 None => return self.complete().await,
             }

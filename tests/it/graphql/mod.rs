@@ -43,6 +43,13 @@ builder:subscriptionField("few", { type = "Story!", auth = "public", args = { to
   buffer = 10, subscribe = listen })
 builder:subscriptionField("latest", { type = "Story!", auth = "public", args = { topic = "String!" },
   buffer = 10, overflow = "dropOldest", subscribe = listen })
+builder:subscriptionField("slow", { type = "Int!", auth = "public", args = { topic = "String!" },
+  subscribe = listen,
+  map = function(story)
+    local till = os.clock() + 6
+    while os.clock() < till do end
+    return story.n
+  end })
 builder:subscriptionField("mine", { type = "Story!", args = { topic = "String!" }, subscribe = listen })
 builder:subscriptionField("broken", { type = "Story!", auth = "public",
   subscribe = function(args, ctx) return 5 end })

@@ -91,3 +91,21 @@ async fn a_stream_ends_when_the_credentials_no_longer_hold() {
     assert_eq!(found[0].1["errors"][0]["extensions"]["code"], "unauthenticated");
     assert_eq!(found[1].0, "complete");
 }
+
+/// Quiet streams show that they are there every 5 seconds, which must not cost a message that takes longer.
+#[tokio::test]
+async fn a_message_that_takes_long_is_not_lost() {
+    let host = news().await;
+    let mut response = stream(&host, "subscription { news_slow(topic: \"a\") }").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    host.data(ADA, "mutation { news_publish(topic: \"a\", from: 7, to: 7) }", json!({})).await;
+    let mut text = String::new();
+    while events(&text).is_empty() {
+        let chunk = tokio::time::timeout(Duration::from_secs(30), response.chunk()).await;
+        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap().unwrap()).unwrap());
+    }
+    assert_eq!(events(&text)[0].1, json!({ "data": { "news_slow": 7 } }));
+    // And then it is quiet.
+    let chunk = tokio::time::timeout(Duration::from_secs(10), response.chunk()).await;
+    assert_eq!(&*chunk.unwrap().unwrap().unwrap(), b":\n\n");
+}
