@@ -15,7 +15,7 @@ function M.registerQueries(builder)
 		type = "[Poll!]!",
 		description = "Polls, the newest first.",
 		args = {
-			filter = "PollFilter",
+			filter = { type = "PollFilter!", default = {} },
 			limit = { type = "Int!", default = 20, description = "At most 100." },
 			offset = { type = "Int!", default = 0 },
 		},
@@ -31,7 +31,7 @@ function M.registerQueries(builder)
 				ctx:invalid(issues)
 			end
 			local query = ctx.db:from("polls")
-			local filter = args.filter or {}
+			local filter = args.filter
 			if filter.state and filter.state ~= ctx.null then
 				query = query:where({ state = filter.state })
 			end
