@@ -1,7 +1,9 @@
 //! Who may call what: every field of the host's schema, by every role.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use reqwest::multipart::Form;
 use serde_json::{Value, json};
 
 use super::{ADMIN_TOKEN, host_with, somebody};
@@ -30,6 +32,9 @@ const FIELDS: &[(&str, &str, Least)] = &[
     ("mutation", "signUp", Least::Anybody),
     ("mutation", "updatePlugin", Least::Administrator),
     ("mutation", "updateUser", Least::Administrator),
+    ("mutation", "uploadPluginZip", Least::Administrator),
+    ("subscription", "pluginEvents", Least::Administrator),
+    ("subscription", "pluginLogs", Least::Administrator),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,6 +42,33 @@ enum Least {
     Anybody,
     User,
     Administrator,
+}
+
+/// The variable of a file.
+const FILE: &str = "$file";
+
+/// What a call is answered with at first; null for a subscription that has begun.
+async fn ask(host: &TestHost, token: Option<&str>, query: &str) -> Value {
+    let mut request = host.client.post(format!("{}/graphql", host.url));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if query.contains(FILE) {
+        let operations = json!({ "query": query, "variables": { "file": null } }).to_string();
+        let form = Form::new().text("operations", operations);
+        let form = form.text("map", r#"{"0": ["variables.file"]}"#).text("0", "no zip");
+        return request.multipart(form).send().await.unwrap().json().await.unwrap();
+    }
+    let request = request.json(&json!({ "query": query }));
+    if !query.starts_with("subscription") {
+        return request.send().await.unwrap().json().await.unwrap();
+    }
+    let mut response = request.header("accept", "text/event-stream").send().await.unwrap();
+    let first = tokio::time::timeout(Duration::from_millis(300), response.chunk()).await;
+    let Ok(Ok(Some(first))) = first else { return Value::Null };
+    let text = std::str::from_utf8(&first).unwrap();
+    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    serde_json::from_str(data).unwrap()
 }
 
 /// The types of the schema by name.
@@ -55,7 +87,11 @@ impl Schema {
     }
 
     fn root(&self, operation: &str) -> Vec<Value> {
-        let name = if operation == "query" { "Query" } else { "Mutation" };
+        let name = match operation {
+            "query" => "Query",
+            "mutation" => "Mutation",
+            _ => "Subscription",
+        };
         self.0[name]["fields"].as_array().unwrap().clone()
     }
 
@@ -81,6 +117,7 @@ impl Schema {
                 "Int" | "Float" => "1".into(),
                 "Boolean" => "true".into(),
                 "JSON" => "{}".into(),
+                "Upload" => FILE.into(),
                 _ => "\"00000000-0000-4000-8000-00000000000f\"".into(),
             },
         }
@@ -100,7 +137,9 @@ impl Schema {
             ty = &ty["ofType"];
         }
         let selection = if ty["kind"] == "OBJECT" { " { __typename }" } else { "" };
-        format!("{operation} {{ {}{args}{selection} }}", field["name"].as_str().unwrap())
+        let variables = if args.contains(FILE) { "($file: Upload!)" } else { "" };
+        let name = field["name"].as_str().unwrap();
+        format!("{operation}{variables} {{ {name}{args}{selection} }}")
     }
 }
 
@@ -109,11 +148,14 @@ async fn every_field_is_for_its_roles_and_no_others() {
     let host = host_with(|_| ()).await;
     let schema = Schema::of(&host).await;
     let mut all: Vec<(&str, String)> = Vec::new();
-    for operation in ["query", "mutation"] {
+    for operation in ["query", "mutation", "subscription"] {
         let fields = schema.root(operation);
         all.extend(fields.iter().map(|f| (operation, f["name"].as_str().unwrap().to_owned())));
     }
-    all.sort_by_key(|(operation, name)| (*operation != "query", name.clone()));
+    let place = |operation: &str| {
+        ["query", "mutation", "subscription"].iter().position(|o| *o == operation)
+    };
+    all.sort_by_key(|(operation, name)| (place(operation), name.clone()));
     let known: Vec<(&str, String)> =
         FIELDS.iter().map(|(operation, name, _)| (*operation, (*name).to_owned())).collect();
     assert_eq!(all, known, "a field without a row here, or a row without a field");
@@ -133,7 +175,7 @@ async fn every_field_is_for_its_roles_and_no_others() {
                 Least::User => Some(fresh(&host).await),
                 Least::Administrator => Some(ADMIN_TOKEN.to_owned()),
             };
-            let answer = host.graphql(token.as_deref(), &query, json!({})).await;
+            let answer = ask(&host, token.as_deref(), &query).await;
             let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or("none");
             let refusal = match role {
                 Least::Anybody => "unauthenticated",
