@@ -49,6 +49,9 @@ pub struct GraphqlFlags {
     /// Who may ask what the schema is: everyone or users [default: users; in dev everyone]
     #[arg(long, value_name = "WHO")]
     pub introspection: Option<String>,
+    /// The longest GraphQL document, in bytes; variables do not count [default: 131072]
+    #[arg(long, value_name = "BYTES")]
+    pub graphql_max_length: Option<String>,
     /// The most tokens of a GraphQL document [default: 5000]
     #[arg(long, value_name = "NUMBER")]
     pub graphql_max_tokens: Option<String>,
@@ -87,6 +90,7 @@ pub struct GraphqlFlags {
 
 pub(super) const KEYS: &[Key] = &[
     Key { name: "introspection", kind: Kind::Text },
+    Key { name: "graphql-max-length", kind: Kind::Number },
     Key { name: "graphql-max-tokens", kind: Kind::Number },
     Key { name: "graphql-max-depth", kind: Kind::Number },
     Key { name: "graphql-max-aliases", kind: Kind::Number },
@@ -105,6 +109,7 @@ impl GraphqlFlags {
     pub(super) fn get(&self, key: &str) -> Option<&String> {
         match key {
             "introspection" => self.introspection.as_ref(),
+            "graphql-max-length" => self.graphql_max_length.as_ref(),
             "graphql-max-tokens" => self.graphql_max_tokens.as_ref(),
             "graphql-max-depth" => self.graphql_max_depth.as_ref(),
             "graphql-max-aliases" => self.graphql_max_aliases.as_ref(),
@@ -137,6 +142,7 @@ pub(super) fn set(
                 _ => return wrong(key, found, "everyone or users"),
             };
         }
+        "graphql-max-length" => limits.length = number(key, found, 1_024..=1 << 24)? as usize,
         "graphql-max-tokens" => limits.tokens = count(1_000_000)?,
         "graphql-max-depth" => limits.depth = count(MAX_DEPTH as u64)?,
         "graphql-max-aliases" => limits.aliases = number(key, found, 0..=10_000)? as usize,
@@ -157,6 +163,7 @@ impl GraphqlSettings {
     /// The limits in one line, for the start of the log.
     pub fn summary(&self) -> String {
         let QueryLimits {
+            length,
             tokens,
             depth,
             aliases,
@@ -167,7 +174,7 @@ impl GraphqlSettings {
             timeout,
         } = self.limits;
         format!(
-            "tokens {tokens}, depth {depth}, aliases {aliases}, root fields {root_fields}, directives \
+            "length {length} bytes, tokens {tokens}, depth {depth}, aliases {aliases}, root fields {root_fields}, directives \
              {directives}, cost {cost}, response {response} bytes, {} ms, upload {} bytes, batch {}, \
              introspection {}",
             Duration::as_millis(&timeout),

@@ -244,7 +244,7 @@ async fn the_schema_is_printed_with_and_without_a_server() {
         assert!(err.contains("Plugin \"other\" is not active"), "{err}");
         if let Some(server) = server {
             let (_, log) = server.terminate();
-            assert!(log.contains("GraphQL limits: tokens 5000, depth 20"), "{log}");
+            assert!(log.contains("tokens 5000, depth 20"), "{log}");
         }
     }
 }

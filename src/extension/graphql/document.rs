@@ -262,6 +262,12 @@ fn parse(
     limits: &QueryLimits,
 ) -> Result<ExecutableDocument, (Outcome, Vec<GraphqlError>)> {
     let unreadable = |message: String| GraphqlError::new(code::GRAPHQL_PARSE_FAILED, message);
+    if query.len() > limits.length {
+        let (found, allowed) = (query.len() as u64, limits.length as u64);
+        let what = format!("is {found} bytes long, and long texts belong into variables");
+        let error = exceeded("length", &what, found, allowed);
+        return Err((Outcome::ValidationFailed, vec![error]));
+    }
     match scan(query, limits.tokens) {
         Some(Finding::TooLong) => {
             let allowed = limits.tokens as u64;

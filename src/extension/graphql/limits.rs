@@ -15,6 +15,8 @@ use crate::value::{Map, Value};
 /// How much an operation may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryLimits {
+    /// Of a document, in bytes. Long texts belong into variables.
+    pub length: usize,
     /// Tokens of a document.
     pub tokens: usize,
     /// How deep selections are nested, fragments included.
@@ -37,6 +39,7 @@ pub struct QueryLimits {
 impl Default for QueryLimits {
     fn default() -> Self {
         QueryLimits {
+            length: 128 * 1024,
             tokens: 5_000,
             depth: 20,
             aliases: 100,

@@ -61,6 +61,8 @@ fn corpus() -> Vec<(&'static str, String)> {
         ("a long name", format!("{{ {} }}", repeated("x", 900_000))),
         ("commas", format!("{{ x_nodes {{ {} }} }}", repeated(",", 900_000))),
         ("an open block string", format!("{{ x_nodes(first: \"\"\"{}", repeated("\\\"\"\"", 200_000))),
+        ("a text that is long enough", format!("{{ x_nodes(first: \"{}\") {{ id }} }}", repeated("x", 120_000))),
+        ("a name that is long enough", format!("{{ {} }}", repeated("x", 120_000))),
         ("the same field", format!("{{ x_nodes {{ {} }} }}", repeated("id ", 6_000))),
         ("conflicting fields", format!("{{ {} }}", (0..600).map(|i| format!("x_nodes(first: {i}) {{ id }} ")).collect::<String>())),
     ]

@@ -164,6 +164,7 @@ async fn hostile_documents_are_refused_quickly() {
 
     let response = execute(&small(), &"{a".repeat(50_000), "{}").await;
     assert_eq!(response.outcome, Outcome::ParseFailed);
+    assert!(refused(&"{a".repeat(70_000)).await[0].contains("graphql-max-length"));
     let lists = format!("{{ find(by: {}1) {{ id }} }}", "[".repeat(100_000));
     assert_eq!(execute(&small(), &lists, "{}").await.outcome, Outcome::ParseFailed);
 
@@ -273,6 +274,7 @@ async fn the_cache_changes_nothing() {
 /// What a query is refused for: the limit, what was found and what is allowed.
 async fn exceeded(query: &str) -> Option<(String, i64, i64)> {
     let limits = QueryLimits {
+        length: 1_500,
         tokens: 200,
         depth: 5,
         aliases: 3,
@@ -317,6 +319,8 @@ async fn exceeded(query: &str) -> Option<(String, i64, i64)> {
 async fn a_refusal_says_which_limit_and_by_how_much() {
     let of = |limit: &str, found, allowed| Some((limit.to_owned(), found, allowed));
     assert_eq!(exceeded("{ node { id } }").await, None);
+    let long = format!("{{ node {{ id }} }} #{}", "x".repeat(2_000));
+    assert_eq!(exceeded(&long).await, of("length", 2_017, 1_500));
     assert_eq!(
         exceeded(&format!("{{ node {{ {} }} }}", "id ".repeat(200))).await,
         of("tokens", 201, 200)
