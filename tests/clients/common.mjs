@@ -1,6 +1,7 @@
 // What the clients have in common. Each is called with the URL of a server that has the plugin of
 // tests/it/graphql/clients.rs, and a token.
 import assert from 'node:assert/strict';
+import { File } from 'node:buffer';
 
 export const [url, token] = process.argv.slice(2);
 export const socketUrl = url.replace('http', 'ws');
