@@ -25,6 +25,7 @@ use crate::events::{self, Event, EventBus, scheduler};
 use crate::extension::graphql::{
     Declarations, Graphql, Mode, Request, Response, Schema, SchemaOptions,
 };
+use crate::extension::services::ServicePoint;
 use crate::extension::{self};
 use crate::http::outbound::Outbound;
 use crate::plugin::admin::{self, ManagerCell};
@@ -164,7 +165,7 @@ impl HostBuilder {
             limits: settings.graphql.limits,
             is_public: settings.graphql.introspection == Introspection::Everyone,
         };
-        let points = extension::all(Graphql { host, options });
+        let points = extension::all(Graphql { host, options }, ServicePoint::new(&settings.docker));
         let world = World::build(&points, Vec::new()).map_err(|conflicts| {
             let problems = conflicts.into_iter().map(|conflict| conflict.problem).collect();
             Error::from_problems(problems)

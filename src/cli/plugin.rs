@@ -68,6 +68,9 @@ enum Action {
         /// SQL on its own tables
         #[arg(long)]
         sql: bool,
+        /// Lets it run containers
+        #[arg(long)]
+        docker: bool,
         #[command(flatten)]
         flags: Flags,
     },
@@ -149,8 +152,8 @@ impl Action {
                 plan.request.grant = grant;
                 plan
             }
-            Action::Grant { id, http, env, events, sql, flags } => {
-                let permissions = Permissions { http, env, events, sql };
+            Action::Grant { id, http, env, events, sql, docker, flags } => {
+                let permissions = Permissions { http, env, events, sql, docker };
                 let mut plan = about(Operation::Grant, id, flags);
                 plan.request.permissions = Some(permissions).filter(|given| !given.is_empty());
                 plan

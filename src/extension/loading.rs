@@ -9,6 +9,7 @@ use crate::error::{Phase, Problem};
 use crate::lua::ScriptError;
 use crate::lua::require::SyntaxFailure;
 use crate::parts::Parts;
+use crate::permission::Grant;
 use crate::plugin::generation::{Generation, GenerationHandle};
 use crate::plugin::manifest::Manifest;
 use crate::plugin::source::Source;
@@ -21,6 +22,8 @@ pub struct Loading<'a> {
     pub manifest: &'a Manifest,
     pub source: &'a Source,
     pub lua: &'a Lua,
+    /// What an administrator lets the plugin do.
+    pub granted: &'a Grant,
     /// Refers to the generation that this becomes.
     pub generation: GenerationHandle,
     /// The active plugins that it depends on, and what they depend on; `None` if some of them are not
@@ -29,6 +32,8 @@ pub struct Loading<'a> {
     pub handlers: Handlers,
     pub parts: Parts,
     pub problems: Vec<Problem>,
+    /// Oddities that are no errors.
+    pub warnings: Vec<Problem>,
     import: &'a Function,
     /// Files that were run; `None` for one that failed, which is reported once.
     imported: HashMap<String, Option<LuaValue>>,
@@ -40,6 +45,7 @@ impl<'a> Loading<'a> {
         manifest: &'a Manifest,
         source: &'a Source,
         lua: &'a Lua,
+        granted: &'a Grant,
         import: &'a Function,
         generation: GenerationHandle,
         dependencies: Option<Vec<Arc<Generation>>>,
@@ -48,11 +54,13 @@ impl<'a> Loading<'a> {
             manifest,
             source,
             lua,
+            granted,
             generation,
             dependencies,
             handlers: Handlers::new(),
             parts: Parts::default(),
             problems: Vec::new(),
+            warnings: Vec::new(),
             import,
             imported: HashMap::new(),
         }

@@ -7,6 +7,7 @@ pub mod hooks;
 pub mod jobs;
 mod loading;
 pub mod schedules;
+pub mod services;
 pub mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -103,13 +104,17 @@ pub struct Conflict {
 }
 
 /// Every extension point, in the order in which they declare and install.
-pub fn all(graphql: graphql::Graphql) -> Arc<[Arc<dyn ExtensionPoint>]> {
+pub fn all(
+    graphql: graphql::Graphql,
+    services: services::ServicePoint,
+) -> Arc<[Arc<dyn ExtensionPoint>]> {
     Arc::new([
         Arc::new(database::Database),
         Arc::new(graphql),
         Arc::new(hooks::Hooks),
         Arc::new(jobs::JobPoint),
         Arc::new(schedules::Schedules),
+        Arc::new(services),
         Arc::new(webhooks::Webhooks),
     ])
 }

@@ -6,15 +6,12 @@ use crate::error::{Phase, Problem};
 
 /// One for each kind of such entries.
 pub fn warnings(manifest: &Manifest) -> Vec<Problem> {
-    [
-        ("exports", !manifest.exports.is_empty()),
-        ("docker", manifest.docker.as_ref().is_some_and(|docker| docker.enabled)),
-    ]
-    .into_iter()
-    .filter(|(_, is_used)| *is_used)
-    .map(|(what, _)| {
-        let message = format!("{what}: this has no effect in this version of Moondock");
-        Problem::new(Phase::Manifest, message).in_file(MANIFEST_FILE)
-    })
-    .collect()
+    [("exports", !manifest.exports.is_empty())]
+        .into_iter()
+        .filter(|(_, is_used)| *is_used)
+        .map(|(what, _)| {
+            let message = format!("{what}: this has no effect in this version of Moondock");
+            Problem::new(Phase::Manifest, message).in_file(MANIFEST_FILE)
+        })
+        .collect()
 }

@@ -98,7 +98,8 @@ pub async fn load(
     };
     let deadline = Instant::now() + blueprint.load_time_limit();
     let dependencies = dependencies(&blueprint.manifest, services);
-    let (first, parts) = load_vm(&blueprint, dependencies, deadline).await?;
+    let (first, parts, odd) = load_vm(&blueprint, dependencies, deadline).await?;
+    warnings.extend(odd);
     let mut loaded = vec![first];
     for _ in 1..instances {
         loaded.push(load_vm(&blueprint, None, deadline).await?.0);
@@ -110,7 +111,7 @@ pub async fn load(
 /// A fresh VM for a generation that lost one. What the files declare was checked before.
 pub(super) async fn load_again(blueprint: &Blueprint) -> Result<LoadedVm, ScriptError> {
     let deadline = Instant::now() + blueprint.load_time_limit();
-    let (loaded, _) = load_vm(blueprint, None, deadline).await.map_err(|problems| {
+    let (loaded, ..) = load_vm(blueprint, None, deadline).await.map_err(|problems| {
         let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
         ScriptError::new(ScriptErrorKind::Runtime(format!("cannot load the plugin again: {text}")))
     })?;
@@ -137,7 +138,7 @@ async fn load_vm(
     blueprint: &Blueprint,
     dependencies: Option<Vec<Arc<Generation>>>,
     deadline: Instant,
-) -> Result<(LoadedVm, Parts), Vec<Problem>> {
+) -> Result<(LoadedVm, Parts, Vec<Problem>), Vec<Problem>> {
     let manifest = &*blueprint.manifest;
     let source = &*blueprint.source;
     let failed = |script: &ScriptError| {
@@ -158,16 +159,27 @@ async fn load_vm(
     let vm = Vm::new(options, Arc::clone(&blueprint.modules), print).map_err(|e| failed(&e))?;
     let run = vm.run(deadline, async {
         let handle = blueprint.handle.clone();
-        let mut loading =
-            Loading::new(manifest, source, vm.lua(), vm.import(), handle, dependencies);
+        let mut loading = Loading::new(
+            manifest,
+            source,
+            vm.lua(),
+            &blueprint.granted,
+            vm.import(),
+            handle,
+            dependencies,
+        );
         declare_lifecycle(&mut loading).await;
         for point in blueprint.points.iter() {
             point.declare(&mut loading).await;
         }
-        Ok((loading.handlers, loading.parts, loading.problems))
+        Ok((loading.handlers, loading.parts, loading.problems, loading.warnings))
     });
-    let (handlers, parts, problems) = run.await.map_err(|error| failed(&error))?;
-    if problems.is_empty() { Ok((LoadedVm { vm, handlers }, parts)) } else { Err(problems) }
+    let (handlers, parts, problems, warnings) = run.await.map_err(|error| failed(&error))?;
+    if problems.is_empty() {
+        Ok((LoadedVm { vm, handlers }, parts, warnings))
+    } else {
+        Err(problems)
+    }
 }
 
 async fn declare_lifecycle(loading: &mut Loading<'_>) {

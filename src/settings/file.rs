@@ -26,7 +26,7 @@ pub(super) enum Kind {
 
 /// Every setting.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(super::graphql::KEYS)
+    KEYS.iter().chain(super::graphql::KEYS).chain(super::docker::KEYS)
 }
 
 /// The settings that are not about one part of the host.

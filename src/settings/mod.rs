@@ -1,6 +1,7 @@
 //! Flags, environment and file become one [`Settings`]. Flags win over environment, environment
 //! over file, file over defaults.
 
+pub mod docker;
 mod file;
 pub mod graphql;
 mod parse;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use docker::{DockerFlags, DockerSettings};
 use graphql::{GraphqlFlags, GraphqlSettings, Introspection};
 use parse::Found;
 
@@ -123,6 +125,8 @@ pub struct Flags {
     pub document_cache: Option<String>,
     #[command(flatten)]
     pub graphql: GraphqlFlags,
+    #[command(flatten)]
+    pub docker: DockerFlags,
 }
 
 impl Flags {
@@ -157,7 +161,7 @@ impl Flags {
             "max-timeout-ms" => self.max_timeout_ms.as_ref(),
             "shutdown-grace-ms" => self.shutdown_grace_ms.as_ref(),
             "document-cache" => self.document_cache.as_ref(),
-            other => self.graphql.get(other),
+            other => self.graphql.get(other).or_else(|| self.docker.get(other)),
         }
     }
 }
@@ -246,6 +250,8 @@ pub struct Settings {
     pub document_cache: bool,
     /// The GraphQL endpoint.
     pub graphql: GraphqlSettings,
+    /// The containers of plugins.
+    pub docker: DockerSettings,
 }
 
 /// A configuration error: one line that says what is wrong and where it was set.
@@ -285,6 +291,7 @@ impl Settings {
                 Mode::Dev => Introspection::Everyone,
                 Mode::Serve | Mode::Shell => Introspection::Users,
             }),
+            docker: DockerSettings::default(),
         }
     }
 

@@ -82,6 +82,7 @@ pub(super) fn set(settings: &mut Settings, key: &str, found: &Found) -> Result<(
             settings.shutdown_grace = millis(key, found, 0..=3_600_000)?;
         }
         "document-cache" => settings.document_cache = flag(key, found)?,
+        _ if super::docker::set(&mut settings.docker, key, found)? => {}
         _ => super::graphql::set(&mut settings.graphql, key, found)?,
     }
     Ok(())

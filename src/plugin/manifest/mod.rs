@@ -239,6 +239,8 @@ pub struct Permissions {
     pub events: Vec<String>,
     /// Raw SQL on its own tables.
     pub sql: bool,
+    /// Containers. A manifest whose `docker` is enabled asks for it.
+    pub docker: bool,
 }
 
 impl Permissions {
@@ -267,6 +269,7 @@ impl Permissions {
             }
         }
         self.sql |= other.sql;
+        self.docker |= other.docker;
         self
     }
 
@@ -283,8 +286,12 @@ impl Permissions {
                 asked.iter().filter(|e| !granted.contains(e)).map(move |e| format!("{kind} {e}"))
             })
             .collect();
-        if self.sql && !granted.sql {
-            missing.push("sql".to_owned());
+        for (kind, asked, granted) in
+            [("sql", self.sql, granted.sql), ("docker", self.docker, granted.docker)]
+        {
+            if asked && !granted {
+                missing.push(kind.to_owned());
+            }
         }
         missing
     }

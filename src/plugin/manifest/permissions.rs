@@ -17,7 +17,7 @@ pub(super) fn parse(json: &serde_json::Value) -> Result<Permissions, Vec<Problem
 /// Reads the section of a manifest.
 pub(super) fn read(check: &mut Check<'_>, node: &Node<'_>) -> Permissions {
     let mut permissions = Permissions::default();
-    let Some(fields) = check.object(node, &["http", "env", "events", "sql"]) else {
+    let Some(fields) = check.object(node, &["http", "env", "events", "sql", "docker"]) else {
         return permissions;
     };
     if let Some(node) = fields.get("http") {
@@ -33,5 +33,6 @@ pub(super) fn read(check: &mut Check<'_>, node: &Node<'_>) -> Permissions {
         permissions.events = check.strings(&node, what, is_event);
     }
     permissions.sql = fields.flag(check, "sql", false);
+    permissions.docker = fields.flag(check, "docker", false);
     permissions
 }

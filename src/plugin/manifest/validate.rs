@@ -91,7 +91,7 @@ fn read(
         .unwrap_or_default();
     let dependencies = dependencies(check, &fields, plugin_id.as_deref());
     let exports = exports(check, &fields);
-    let permissions = fields
+    let mut permissions = fields
         .get("permissions")
         .map(|node| super::permissions::read(check, &node))
         .unwrap_or_default();
@@ -99,6 +99,7 @@ fn read(
         fields.get("configSchema").and_then(|node| super::config_schema::read(check, &node));
     let runtime = fields.get("runtime").map(|node| runtime(check, &node)).unwrap_or_default();
     let docker = fields.get("docker").and_then(|node| docker(check, &node));
+    permissions.docker |= docker.as_ref().is_some_and(|docker| docker.enabled);
     let tags = fields.get("tags").map(|node| check.strings(&node, "a non-empty string", non_blank));
     let icon = fields.text(check, "icon");
     let homepage = fields.text(check, "homepage");

@@ -132,7 +132,8 @@ impl Source {
     }
 }
 
-/// Whether a file or folder of this name is no part of a plugin: hidden, not the plugin's own code,
+/// Whether a file or folder of this name is no part of a plugin: hidden (but for what Compose and
+/// images are made with), not the plugin's own code,
 /// or something that an editor makes while it saves.
 pub fn is_ignored(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
@@ -143,7 +144,11 @@ pub fn is_ignored(name: &OsStr) -> bool {
         || (name.starts_with('#') && name.ends_with('#'))
         // Vim makes a file of this name to see whether it may write to the folder.
         || name == "4913";
-    name.starts_with('.') || name == "node_modules" || name == "target" || is_temporary
+    let is_read = name == ".dockerignore" || name == ".env" || name.starts_with(".env.");
+    (name.starts_with('.') && !is_read)
+        || name == "node_modules"
+        || name == "target"
+        || is_temporary
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ struct Server {
 
 async fn server() -> Server {
     let graphql = Graphql { host: vec![Arc::new(declarations())], ..Default::default() };
-    let points = crate::extension::all(graphql);
+    let services = crate::extension::services::ServicePoint::new(&Default::default());
+    let points = crate::extension::all(graphql, services);
     let world = World::build(&points, Vec::new()).unwrap();
     let services = Arc::new(Services {
         store: Store::open("sqlite::memory:", StoreOptions::default()).await.unwrap(),

@@ -1,0 +1,87 @@
+//! Container services: what a plugin's Compose file declares.
+
+pub mod compose;
+pub mod context;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::compose::{Bounds, Context, Project, Variables};
+use super::{Conflict, ExtensionPoint, Loading};
+use crate::parts::Parts;
+use crate::plugin::generation::Generation;
+use crate::plugin::manifest::Docker;
+use crate::settings::docker::DockerSettings;
+
+/// The extension point.
+#[derive(Debug)]
+pub struct ServicePoint {
+    pub bounds: Bounds,
+}
+
+impl ServicePoint {
+    /// With the limits of the settings.
+    pub fn new(settings: &DockerSettings) -> Self {
+        let bounds = Bounds {
+            memory: settings.memory_mb << 20,
+            cpus: settings.cpu_percent as f64 / 100.0,
+            pids: settings.pids,
+        };
+        ServicePoint { bounds }
+    }
+}
+
+/// The services of one generation.
+#[derive(Debug)]
+pub struct Declared {
+    pub project: Project,
+    /// What the manifest says about when they are built, started and removed.
+    pub docker: Docker,
+    /// The limits of containers that ask for none.
+    pub bounds: Bounds,
+}
+
+/// The services that a generation declares, if its manifest has any that are enabled.
+pub fn declared(generation: &Generation) -> Option<Arc<Declared>> {
+    generation.parts.get::<Declared>()
+}
+
+#[async_trait]
+impl ExtensionPoint for ServicePoint {
+    async fn declare(&self, loading: &mut Loading<'_>) {
+        let Some(docker) = loading.manifest.docker.clone().filter(|docker| docker.enabled) else {
+            return;
+        };
+        let mut variables = Variables::default();
+        for (name, value) in &docker.env {
+            variables.set(name, value);
+        }
+        // What the administrator says beats what the plugin comes with.
+        for name in &loading.granted.permissions.env {
+            if let Ok(value) = std::env::var(name) {
+                variables.set(name, value);
+            }
+        }
+        let context = Context {
+            source: loading.source,
+            variables: &variables,
+            bounds: self.bounds,
+            only: docker.service.as_deref(),
+        };
+        match compose::parse(&docker.compose_file, &context) {
+            Ok(parsed) => {
+                let illustrated =
+                    parsed.warnings.into_iter().map(|warning| loading.source.illustrate(warning));
+                loading.warnings.extend(illustrated);
+                let declared = Declared { project: parsed.project, docker, bounds: self.bounds };
+                loading.parts.insert(Arc::new(declared));
+            }
+            Err(problems) => problems.into_iter().for_each(|problem| loading.problem(problem)),
+        }
+    }
+
+    fn assemble(&self, _: &[Arc<Generation>], _: &mut Parts) -> Result<(), Vec<Conflict>> {
+        Ok(())
+    }
+}
