@@ -110,6 +110,9 @@ pub struct Problem {
     pub column: Option<u32>,
     /// The source line it is about, for terminals.
     pub excerpt: Option<String>,
+    /// The code that clients see, if it is not the usual one of the step that failed.
+    #[serde(default)]
+    pub code: Option<String>,
 }
 
 impl Problem {
@@ -122,12 +125,19 @@ impl Problem {
             line: None,
             column: None,
             excerpt: None,
+            code: None,
         }
     }
 
     /// Names the file, relative to the plugin's folder.
     pub fn in_file(mut self, file: impl Into<String>) -> Self {
         self.file = Some(file.into());
+        self
+    }
+
+    /// Lets clients see this code.
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
         self
     }
 

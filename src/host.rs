@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::jwt::Jwt;
 use crate::accounts::{self, AccountAuthenticator, AccountOptions, Accounts, Setup};
 use crate::audit::{self, AuditLog};
+use crate::containers::Containers;
 use crate::ctx::cache::Caches;
 use crate::data_dir;
 use crate::error::{Error, Result};
@@ -185,6 +186,11 @@ impl HostBuilder {
             audit: AuditLog::default(),
             caches: Caches::default(),
             outbound: Outbound::default(),
+            containers: Arc::new(Containers::new(
+                settings.docker.clone(),
+                settings.plugins.clone(),
+                settings.data_dir.clone(),
+            )),
             failures: Arc::default(),
         });
         services_cell.set(&services);
@@ -411,6 +417,11 @@ impl Host {
         let alone = self.settings.database_url.is_none();
         self.dispatcher.get_or_init(|| Dispatcher::start(&self.services, alone));
         scheduler::start(&self.services, self.stopping.clone());
+        let containers = &self.services.containers;
+        let manager = self.manager.clone();
+        tokio::spawn(Arc::clone(containers).look_after(manager, self.stopping.clone()));
+        let services = Arc::clone(&self.services);
+        tokio::spawn(Arc::clone(containers).pass_on_logs(services, self.stopping.clone()));
     }
 
     /// Ends all plugins (`onUnload`) and closes the database. Nothing is deactivated.

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backend;
 pub mod backoff;
 pub mod cli;
+mod containers;
 pub mod control;
 pub mod ctx;
 pub mod data_dir;

@@ -48,6 +48,9 @@ pub enum Reach {
 /// # Errors
 /// The refusal, with what would have to be granted.
 pub fn http(generation: &Generation, url: &Url) -> Result<Reach, Error> {
+    if generation.services.containers.owns(generation.plugin_id(), url) {
+        return Ok(Reach::Anywhere);
+    }
     let granted = &generation.granted().permissions.http;
     let reach = granted
         .iter()
@@ -99,6 +102,17 @@ pub fn sql(generation: &Generation) -> Result<(), Error> {
         return Ok(());
     }
     deny(generation, "write SQL", "sql", "")
+}
+
+/// Whether a plugin may run containers.
+///
+/// # Errors
+/// The refusal, with what would have to be granted.
+pub fn docker(generation: &Generation) -> Result<(), Error> {
+    if generation.granted().permissions.docker {
+        return Ok(());
+    }
+    deny(generation, "run containers", "docker", "")
 }
 
 /// Whether a text can name a variable; what else is asked for is not worth an entry.

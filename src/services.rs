@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::audit::AuditLog;
+use crate::containers::Containers;
 use crate::ctx::cache::Caches;
 use crate::error::{Error, Result};
 use crate::events::EventBus;
@@ -42,6 +43,8 @@ pub struct Services {
     pub audit: AuditLog,
     /// What sends the requests of plugins.
     pub outbound: Outbound,
+    /// The containers of plugins.
+    pub containers: Arc<Containers>,
     /// What went wrong last in calls of plugins.
     pub failures: Arc<Failures>,
 }

@@ -19,6 +19,7 @@ mod plugin;
 pub mod pubsub;
 mod reply;
 mod request;
+mod services;
 mod user;
 mod work;
 
@@ -60,6 +61,7 @@ const CAPABILITIES: &[Capability] = &[
     Capability { names: &["pubsub"], register: pubsub::register },
     Capability { names: &["reply"], register: reply::register },
     Capability { names: &["request"], register: request::register },
+    Capability { names: &["services"], register: services::register },
     Capability { names: &["user"], register: user::register },
 ];
 
@@ -79,6 +81,7 @@ pub const TYPE_STUBS: &[&str] = &[
     include_str!("pubsub.d.luau"),
     include_str!("reply.d.luau"),
     include_str!("request.d.luau"),
+    include_str!("services.d.luau"),
     include_str!("user.d.luau"),
 ];
 

@@ -21,6 +21,7 @@ use crate::error::{Problem, Result};
 use crate::parts::Parts;
 use crate::plugin::generation::Generation;
 use crate::plugin::lifecycle::StepTransaction;
+use crate::services::Services;
 use crate::store::Session;
 use crate::store::plugins::PluginRecord;
 
@@ -64,6 +65,28 @@ pub trait ExtensionPoint: Send + Sync {
     ) -> Result<()> {
         Ok(())
     }
+
+    /// Makes what takes long and is outside of the database, before the plugin is installed.
+    async fn prepare(&self, _generation: &Arc<Generation>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Starts what a generation needs to serve, outside of the database. `before` is the generation that
+    /// serves until now.
+    async fn start(
+        &self,
+        _generation: &Arc<Generation>,
+        _before: Option<&Arc<Generation>>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ends what [`ExtensionPoint::start`] has started. It cannot fail: what cannot be ended now is ended
+    /// later.
+    async fn stop(&self, _generation: &Arc<Generation>) {}
+
+    /// Removes what is left of a plugin outside of the database, in the same way.
+    async fn remove(&self, _services: &Services, _plugin_id: &str) {}
 
     /// Writes what the plugin has to a new file in `folder` and gives its path, in the transaction
     /// that is about to remove it.

@@ -109,6 +109,9 @@ impl Operations {
     ) -> Result<Option<StepTransaction>, Vec<Problem>> {
         let plugin_id = generation.plugin_id();
         lifecycle::dependencies(generation.manifest(), world)?;
+        // Before the transaction, which must not wait for them, and before the plugin's own functions,
+        // which may use them.
+        self.start_services(generation, None, undo).await?;
         let upgrade = self.begin_upgrade(generation, record).await?;
         lifecycle::call(generation, Function::Load, upgrade.as_ref()).await?;
         let (services, loaded) = (Arc::clone(&self.services), Arc::clone(generation));
@@ -121,6 +124,44 @@ impl Operations {
             lifecycle::call_and_log(&activated, Function::Deactivate).await;
         });
         Ok(upgrade)
+    }
+
+    /// Starts what a generation needs besides itself. `before` is the one that serves until now: what it
+    /// needs is there again if this is taken back.
+    async fn start_services<'u>(
+        &self,
+        generation: &Arc<Generation>,
+        before: Option<&Arc<Generation>>,
+        undo: &mut Undo<'u>,
+    ) -> Result<(), Vec<Problem>> {
+        let (services, new) = (Arc::clone(&self.services), Arc::clone(generation));
+        let old = before.cloned();
+        undo.push("services", async move {
+            for point in services.points.iter().rev() {
+                let Some(old) = &old else {
+                    point.stop(&new).await;
+                    continue;
+                };
+                if let Err(error) = point.start(old, Some(&new)).await {
+                    let plugin = old.plugin_id();
+                    tracing::error!(plugin, "what served before is not there again: {error}");
+                }
+            }
+        });
+        for point in self.services.points.iter() {
+            point
+                .start(generation, before)
+                .await
+                .map_err(|error| problem_of(Phase::Activate, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Ends what a generation needed besides itself.
+    pub(super) async fn stop_services(&self, generation: &Arc<Generation>) {
+        for point in self.services.points.iter().rev() {
+            point.stop(generation).await;
+        }
     }
 
     pub async fn deactivate(&self, plugin_id: &str, force: bool) -> Result<PluginView> {
@@ -150,6 +191,7 @@ impl Operations {
             return Err(self.fail(plugin_id, "deactivated", problems, false).await);
         }
         self.directory.change(plugin_id, |state| state.errors.clear());
+        self.stop_services(&generation).await;
         self.done("deactivated", "plugin:deactivated", plugin_id, Some(&generation));
         lifecycle::unload(&self.services, &generation).await;
         drop(busy);
@@ -256,6 +298,7 @@ impl Operations {
         let current = self.services.world.load_full();
         lifecycle::dependencies(new.manifest(), &current)?;
         lifecycle::still_fits(new.manifest(), &current)?;
+        self.start_services(&new, Some(old), undo).await?;
         let upgrade = self.begin_upgrade(&new, record).await?;
         lifecycle::call(&new, Function::Load, upgrade.as_ref()).await?;
         let (services, loaded) = (Arc::clone(&self.services), Arc::clone(&new));

@@ -1,6 +1,7 @@
 //! The administrators' GraphQL: the fields of the original's admin API over the plugin manager.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -8,13 +9,14 @@ use futures_util::future::BoxFuture;
 use super::directory::{PluginView, error_value};
 use super::manager::Manager;
 use super::package::Package;
+use super::services;
 use super::update::Update;
 use crate::audit;
 use crate::error::{Error, Result};
-use crate::extension::graphql::hosted::{self, input, object, ty};
+use crate::extension::graphql::hosted::{self, described, input, object, ty};
 use crate::extension::graphql::{
-    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputValueDef, Operation, RootField,
-    TypeDef, for_fn,
+    Auth, Declarations, EnumDef, EnumValueDef, FieldDef, InputValueDef, Operation, Resolver,
+    RootField, TypeDef, for_fn,
 };
 use crate::store::plugins::PluginFilter;
 use crate::value::{Map, Value};
@@ -29,6 +31,8 @@ pub fn declarations(manager: ManagerCell) -> Arc<Declarations> {
             place: None,
         }),
         plugin_type(&manager),
+        services::state_type(),
+        services::object_type(),
         object("PluginError", "Something that went wrong with a plugin.", ERROR_FIELDS),
         input(
             "QueryPluginsInput",
@@ -116,6 +120,9 @@ impl ManagerCell {
     }
 }
 
+/// How long a client may wait for an operation on a plugin. It goes on if it takes longer.
+const LONGEST_STEP: Duration = Duration::from_secs(2 * 3600);
+
 const PLUGIN_FIELDS: &[(&str, &str)] = &[
     ("id", "ID!"),
     ("pluginId", "String!"),
@@ -149,24 +156,44 @@ const ERROR_FIELDS: &[(&str, &str)] = &[
 
 fn plugin_type(cell: &ManagerCell) -> TypeDef {
     let mut plugin = object("Plugin", "A plugin and what is known about it.", PLUGIN_FIELDS);
-    let cell = cell.clone();
-    let resolver = for_fn(move |parent, _, _| {
-        let (cell, id) =
-            (cell.clone(), parent.get("pluginId").and_then(Value::as_str).map(str::to_owned));
-        async move {
-            let Some(id) = id else { return Ok(Value::Null) };
-            cell.get()?.table_plan(&id).await
-        }
-        .boxed()
+    let table_plan =
+        computed(cell, |manager, id| async move { manager.table_plan(&id).await }.boxed());
+    let services = computed(cell, |manager, id| {
+        async move { Ok(services::values(&manager.containers().services(&id))) }.boxed()
     });
-    let mut field = FieldDef::new("tablePlan", ty("JSON")).resolver(resolver);
-    let description = "What the version in the plugin's folder would change in the database: changes, \
-                       migrations, refused and sql.";
-    field.description = Some(description.to_owned());
+    let table_plan = described(
+        "tablePlan",
+        "JSON",
+        "What the version in the plugin's folder would change in the database: changes, migrations, refused \
+         and sql.",
+    )
+    .resolver(table_plan);
+    let services = described(
+        "services",
+        "[PluginService!]!",
+        "The container services of a plugin that is active.",
+    )
+    .resolver(services);
     if let TypeDef::Object(object) = &mut plugin {
-        object.fields.push(field);
+        object.fields.extend([table_plan, services]);
     }
     plugin
+}
+
+type Computed = fn(Manager, String) -> BoxFuture<'static, Result<Value>>;
+
+/// Resolves a field of `Plugin` by the plugin's id.
+fn computed(cell: &ManagerCell, compute: Computed) -> Arc<dyn Resolver> {
+    let cell = cell.clone();
+    for_fn(move |parent, _, _| {
+        let cell = cell.clone();
+        let id = parent.get("pluginId").and_then(Value::as_str).map(str::to_owned);
+        async move {
+            let Some(id) = id else { return Ok(Value::Null) };
+            compute(cell.get()?, id).await
+        }
+        .boxed()
+    })
 }
 
 type Handler = fn(Manager, Map) -> BoxFuture<'static, Result<Value>>;
@@ -197,6 +224,10 @@ fn root(
         .arg(InputValueDef::new("input", ty(takes)))
         .resolver(resolver);
     field.description = Some(description.to_owned());
+    if operation == Operation::Mutation {
+        // Steps of a plugin's life have limits of their own; an image may take minutes.
+        field.time_limit = Some(LONGEST_STEP);
+    }
     RootField { operation, field, auth: Auth::Administrator }
 }
 

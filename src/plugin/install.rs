@@ -8,12 +8,11 @@ use super::generation::Generation;
 use super::lifecycle::{self, Function, StepTransaction, forbidden, problem_of};
 use super::operations::{Operations, Purpose, asked};
 use super::records::require_id;
+use super::steps::Undo;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::events::Held;
-use crate::permission::Grant;
 use crate::store::kv;
 use crate::store::plugins::{self, PluginChanges, PluginRecord};
-use crate::value::Value;
 
 impl Operations {
     pub async fn install(&self, plugin_id: &str, grant: bool) -> Result<PluginView> {
@@ -30,15 +29,18 @@ impl Operations {
         }
         let busy = self.busy(plugin_id);
         self.emit("plugin:installing", plugin_id, None, None);
-        let config = existing.and_then(|record| record.config);
         let grant = grant || self.options.automatic;
-        match self.install_steps(plugin_id, grant, config.as_ref()).await {
+        let mut undo = Undo::default();
+        match self.install_steps(plugin_id, grant, existing.as_ref(), &mut undo).await {
             Ok((generation, held)) => {
                 self.settled(plugin_id, &generation);
                 self.services.events.committed(held);
                 self.done("installed", "plugin:installed", plugin_id, Some(&generation));
             }
-            Err(problems) => return Err(self.fail(plugin_id, "installed", problems, true).await),
+            Err(problems) => {
+                undo.run().await;
+                return Err(self.fail(plugin_id, "installed", problems, true).await);
+            }
         }
         drop(busy);
         self.view(plugin_id).await
@@ -48,12 +50,28 @@ impl Operations {
         &self,
         plugin_id: &str,
         grant: bool,
-        config: Option<&Value>,
+        existing: Option<&PluginRecord>,
+        undo: &mut Undo<'_>,
     ) -> Result<(Arc<Generation>, Vec<Held>), Vec<Problem>> {
         let install = |error: Error| problem_of(Phase::Install, &error);
         let database = |error: crate::store::DbError| install(error.into());
-        let generation = self.load(plugin_id, &Grant::default(), config, Purpose::Step).await?;
+        let config = existing.and_then(|record| record.config.as_ref());
+        let mut granted = existing.map(granted).unwrap_or_default();
+        if grant && let Ok(manifest) = self.manifest_in_folder(plugin_id).await {
+            granted.permissions = manifest.permissions;
+        }
+        let generation = self.load(plugin_id, &granted, config, Purpose::Step).await?;
         let manifest = generation.manifest();
+        // Before the transaction, which must not wait for what takes minutes.
+        let (services, id) = (Arc::clone(&self.services), plugin_id.to_owned());
+        undo.push("prepare", async move {
+            for point in services.points.iter().rev() {
+                point.remove(&services, &id).await;
+            }
+        });
+        for point in self.services.points.iter() {
+            point.prepare(&generation).await.map_err(install)?;
+        }
         let store = &self.services.store;
         let transaction = StepTransaction::new(store.begin().await.map_err(database)?);
         let session = transaction.session();
@@ -96,13 +114,16 @@ impl Operations {
         let busy = self.busy(plugin_id);
         self.emit("plugin:uninstalling", plugin_id, None, None);
         let steps = self.uninstall_steps(&record, force).await;
-        drop(busy);
         match steps {
             Ok((held, files)) => {
                 self.directory.change(plugin_id, |state| state.errors.clear());
                 self.services.events.committed(held);
+                for point in self.services.points.iter().rev() {
+                    point.remove(&self.services, plugin_id).await;
+                }
                 self.done("uninstalled", "plugin:uninstalled", plugin_id, None);
                 let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+                drop(busy);
                 let note = (!files.is_empty()).then(|| format!("backup in {}", files.join(", ")));
                 if let Some(note) = &note {
                     tracing::info!(plugin = plugin_id, "{note}");
@@ -110,6 +131,7 @@ impl Operations {
                 Ok(PluginView { note, ..self.view(plugin_id).await? })
             }
             Err(problems) => {
+                drop(busy);
                 if was_active && let Err(error) = self.activate(plugin_id).await {
                     tracing::error!(plugin = plugin_id, "not active again: {error}");
                 }

@@ -8,6 +8,7 @@ use super::generation::Generation;
 use super::loader::lifecycle_key;
 use super::manifest::Manifest;
 use super::world::World;
+use crate::containers;
 use crate::ctx::CallContext;
 use crate::error::{Error, Phase, Problem, code};
 use crate::events::{Event, Held, HeldBack};
@@ -141,7 +142,9 @@ pub fn event(name: &str, plugin_id: &str, version: Option<String>, message: Opti
 pub fn failed(plugin_id: &str, step: &str, problems: Vec<Problem>) -> Error {
     let text = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
     let message = format!("Plugin \"{plugin_id}\" could not be {step}: {text}");
-    Error { problems, ..Error::new(code::FORBIDDEN_ON_ARGUMENTS, message) }
+    let code = problems.iter().find_map(|problem| problem.code.clone());
+    let code = code.unwrap_or_else(|| code::FORBIDDEN_ON_ARGUMENTS.to_owned());
+    Error { problems, ..Error::new(code, message) }
 }
 
 /// The error of a step that the plugin's state does not allow.
@@ -152,7 +155,9 @@ pub fn forbidden(message: impl Into<String>) -> Error {
 /// A host error as a problem of the phase it happened in.
 pub fn problem_of(phase: Phase, error: &Error) -> Vec<Problem> {
     if error.problems.is_empty() {
-        vec![Problem::new(phase, error.message.clone())]
+        let problem = Problem::new(phase, error.message.clone());
+        let is_own = [containers::UNAVAILABLE, containers::FAILED].contains(&error.code.as_str());
+        vec![if is_own { problem.with_code(error.code.clone()) } else { problem }]
     } else {
         error.problems.clone()
     }

@@ -16,6 +16,7 @@ use super::operations::Operations;
 use super::package::Package;
 use super::update::Update;
 use crate::audit;
+use crate::containers::Containers;
 use crate::error::{Error, Result};
 use crate::services::Services;
 use crate::value::Value;
@@ -53,6 +54,7 @@ pub struct ManagerOptions {
 pub struct Manager {
     jobs: mpsc::Sender<Job>,
     directory: Arc<Directory>,
+    containers: Arc<Containers>,
     /// Plugins whose files have changed since the manager last looked.
     changed: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -63,18 +65,24 @@ impl Manager {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         let directory =
             Arc::new(Directory::new(Arc::clone(&services.store), Arc::clone(&services.failures)));
+        let containers = Arc::clone(&services.containers);
         let mut operations = Operations::new(services, options, Arc::clone(&directory));
         tokio::spawn(async move {
             while let Some(job) = queue.recv().await {
                 job(&mut operations).await;
             }
         });
-        Manager { jobs, directory, changed: Arc::default() }
+        Manager { jobs, directory, containers, changed: Arc::default() }
     }
 
     /// What is known about the plugins.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// The containers of the plugins.
+    pub fn containers(&self) -> &Containers {
+        &self.containers
     }
 
     /// Runs an operation after those that were asked for before. It runs to its end even if the
@@ -132,6 +140,14 @@ impl Manager {
     /// None of its own.
     pub async fn stop_plugins(&self) -> Result<()> {
         self.run(|operations| operations.stop().boxed()).await
+    }
+
+    /// After the container engine was gone: puts the services of all plugins in order.
+    pub async fn put_services_in_order(&self) {
+        let done = self.run(|operations| operations.put_services_in_order().boxed()).await;
+        if let Err(error) = done {
+            tracing::error!("the services of plugins are not in order: {error}");
+        }
     }
 
     /// Makes a record.

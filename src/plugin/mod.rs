@@ -16,6 +16,7 @@ pub mod manifest;
 mod operations;
 pub mod package;
 mod records;
+mod services;
 pub mod source;
 mod startup;
 mod steps;

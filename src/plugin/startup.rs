@@ -13,6 +13,7 @@ use super::operations::Operations;
 use super::source;
 use super::steps::Undo;
 use super::world::World;
+use crate::containers::Known;
 use crate::error::{Error, Phase, Problem, Result};
 use crate::events::Event;
 use crate::extension::Conflict;
@@ -38,6 +39,7 @@ impl Operations {
         let records = plugins::list(&session, &PluginFilter::default()).await?;
         let (active, inactive): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| record.is_activated);
+        self.tidy_services(active.iter().chain(&inactive)).await;
         for record in &inactive {
             self.read_manifest(&record.plugin_id).await;
             if self.options.automatic && !self.has_failed(record) {
@@ -150,6 +152,7 @@ impl Operations {
                 let own = |conflict: &&Conflict| conflict.plugin_id == plugin_id;
                 let problems = conflicts.iter().filter(own).map(|c| c.problem.clone()).collect();
                 lifecycle::call_and_log(&generation, Function::Deactivate).await;
+                self.stop_services(&generation).await;
                 lifecycle::unload(&self.services, &generation).await;
                 self.fail(plugin_id, "activated", problems, false).await;
             }
@@ -164,6 +167,41 @@ impl Operations {
     async fn not_started(&self, record: &PluginRecord, problems: Vec<Problem>) {
         // The record stays active: it is tried again at the next start, and when its files change.
         self.fail(&record.plugin_id, "activated", problems, false).await;
+    }
+
+    /// Takes down the containers of plugins that are not to have any.
+    async fn tidy_services(&self, records: impl Iterator<Item = &PluginRecord>) {
+        let known: Vec<Known> = records
+            .map(|record| Known {
+                plugin_id: record.plugin_id.clone(),
+                is_active: record.is_activated,
+                is_installed: record.is_installed,
+            })
+            .collect();
+        if let Err(error) = self.services.containers.tidy(&known).await {
+            tracing::warn!("it is not known whether containers are left over: {error}");
+        }
+    }
+
+    /// After the container engine was gone: what is left over goes, and what active plugins need is
+    /// there again.
+    pub async fn put_services_in_order(&self) -> Result<()> {
+        let session = self.services.store.session();
+        let records = plugins::list(&session, &PluginFilter::default()).await?;
+        self.tidy_services(records.iter()).await;
+        for generation in self.services.world.load_full().generations() {
+            for point in self.services.points.iter() {
+                if let Err(error) = point.start(generation, None).await {
+                    let plugin = generation.plugin_id();
+                    let problems = lifecycle::problem_of(Phase::Call, &error);
+                    tracing::error!(plugin, "{error}");
+                    for problem in problems {
+                        self.services.failures.note(plugin, &problem);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Ends all generations. Records stay as they are.
@@ -241,6 +279,7 @@ impl Operations {
         match self.withdraw(&generation, &mut undo).await {
             Ok(()) => {
                 lifecycle::call_and_log(&generation, Function::Deactivate).await;
+                self.stop_services(&generation).await;
                 lifecycle::unload(&self.services, &generation).await;
                 Err(self.fail(plugin_id, "found", gone(""), false).await)
             }

@@ -32,6 +32,7 @@ mod process;
 mod raw_role;
 mod reload;
 mod sdl;
+mod services;
 mod shipped;
 mod sigkill;
 mod support;

@@ -1,6 +1,7 @@
 //! What plugins and the host declare: types and root fields, as plain data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::constraints::Constraints;
 use super::resolve::{AuthCheck, BatchResolver, Resolver, ScalarCodec, Subscriber, TypeResolver};
@@ -222,6 +223,8 @@ pub struct FieldDef {
     /// Without one, the field reads the key of its own name from the parent; an absent key is null.
     pub resolver: Option<Resolve>,
     pub cost: CostDef,
+    /// How long it may take, if that is longer than an operation otherwise may.
+    pub time_limit: Option<Duration>,
     pub place: Option<Place>,
     /// Who has declared it, if not the owner of its type.
     pub(super) added_by: Option<Arc<str>>,
@@ -258,6 +261,7 @@ impl FieldDef {
             args: Vec::new(),
             resolver: None,
             cost: CostDef::default(),
+            time_limit: None,
             place: None,
             added_by: None,
         }

@@ -3,6 +3,7 @@
 //! A plan is made once for each combination of conditions and used for many requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Name, Pos, Positioned};
@@ -19,6 +20,8 @@ pub(super) struct Plan {
     pub root: Arc<Selection>,
     /// Whose fields and types it has, sorted.
     pub owners: Vec<Arc<str>>,
+    /// How long it may take, if a field of it says so.
+    pub time_limit: Option<Duration>,
     /// A document of the operation's `__schema` and `__type` fields, if it has any.
     pub introspection: Option<ExecutableDocument>,
 }

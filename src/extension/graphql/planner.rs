@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Field as FieldNode, OperationDefinition,
@@ -51,6 +52,7 @@ pub(super) struct Planner<'a> {
     made: HashMap<(Vec<usize>, Arc<str>), Arc<Selection>>,
     planned: usize,
     owners: BTreeSet<Arc<str>>,
+    time_limit: Option<Duration>,
 }
 
 type Group<'a> = Vec<&'a Positioned<FieldNode>>;
@@ -73,6 +75,7 @@ impl<'a> Planner<'a> {
             made: HashMap::new(),
             planned: 0,
             owners: BTreeSet::new(),
+            time_limit: None,
         }
     }
 
@@ -85,7 +88,12 @@ impl<'a> Planner<'a> {
             OperationType::Subscription => "Subscription",
         };
         let Some(object) = self.types.object_type(root) else {
-            return Plan { root: Arc::default(), owners: Vec::new(), introspection: None };
+            return Plan {
+                root: Arc::default(),
+                owners: Vec::new(),
+                time_limit: None,
+                introspection: None,
+            };
         };
         let set = &operation.node.selection_set.node;
         let mut groups = IndexMap::new();
@@ -110,7 +118,7 @@ impl<'a> Planner<'a> {
             self.error(error.at(operation.pos));
         }
         let owners = std::mem::take(&mut self.owners).into_iter().collect();
-        Plan { root, owners, introspection }
+        Plan { root, owners, time_limit: self.time_limit, introspection }
     }
 
     /// A subscription has one field (section 5.2.4).
@@ -257,6 +265,7 @@ impl<'a> Planner<'a> {
         let field = object.fields.get(name)?.clone();
         let args = self.args(&field, node);
         self.owners.insert(field.owner.clone());
+        self.time_limit = self.time_limit.max(field.time_limit);
         let (below, mut waits) = match field.output.innermost() {
             OutputType::Custom(scalar) => {
                 self.owners.insert(scalar.owner.clone());

@@ -143,7 +143,7 @@ impl Schema {
         }
         let generations = cx.world.generations().iter();
         let involved = generations.filter(|g| plan.owners.iter().any(|o| **o == *g.plugin_id()));
-        let longest = involved.map(|generation| generation.time_limit()).max();
+        let longest = involved.map(|generation| generation.time_limit()).max().max(plan.time_limit);
         let limit = self.options.limits.timeout.max(longest.unwrap_or_default());
         tokio::time::timeout(limit, run).await.map_err(|_| {
             let message = format!("The operation was given up after {limit:?}.");

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::constraints::Constraints;
 use super::model::{
@@ -125,6 +126,8 @@ pub(super) struct Field {
     pub visible: Option<Arc<[Arc<str>]>>,
     /// What it costs each time, without what is below it.
     pub cost: u64,
+    /// How long it may take, if that is longer than an operation otherwise may.
+    pub time_limit: Option<Duration>,
     /// How many times what is below it is taken to be there.
     pub list_size: u64,
     /// The arguments that say so.
@@ -305,6 +308,7 @@ impl Types {
                     owner,
                     visible: is_foreign.then(|| Arc::clone(&readable)),
                     cost: def.cost.own.unwrap_or(1),
+                    time_limit: def.time_limit,
                     list_size: def.cost.list_size.unwrap_or(match def.ty.is_list() {
                         true => LIST_SIZE,
                         false => 1,

@@ -9,9 +9,13 @@ use async_trait::async_trait;
 
 use self::compose::{Bounds, Context, Project, Variables};
 use super::{Conflict, ExtensionPoint, Loading};
+use crate::containers::Extent;
+use crate::error::Result;
 use crate::parts::Parts;
+use crate::permission;
 use crate::plugin::generation::Generation;
 use crate::plugin::manifest::Docker;
+use crate::services::Services;
 use crate::settings::docker::DockerSettings;
 
 /// The extension point.
@@ -33,7 +37,7 @@ impl ServicePoint {
 }
 
 /// The services of one generation.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Declared {
     pub project: Project,
     /// What the manifest says about when they are built, started and removed.
@@ -79,6 +83,54 @@ impl ExtensionPoint for ServicePoint {
             }
             Err(problems) => problems.into_iter().for_each(|problem| loading.problem(problem)),
         }
+    }
+
+    async fn prepare(&self, generation: &Arc<Generation>) -> Result<()> {
+        let Some(declared) = declared(generation).filter(|d| d.docker.build_on_install) else {
+            return Ok(());
+        };
+        if !generation.granted().permissions.docker {
+            let plugin = generation.plugin_id();
+            tracing::info!(
+                plugin,
+                "its images are built when it is activated, once docker is granted"
+            );
+            return Ok(());
+        }
+        generation.services.containers.build(generation, &declared).await
+    }
+
+    async fn start(
+        &self,
+        generation: &Arc<Generation>,
+        before: Option<&Arc<Generation>>,
+    ) -> Result<()> {
+        let containers = &generation.services.containers;
+        let before = before.and_then(|before| declared(before));
+        let Some(declared) = declared(generation).filter(|d| d.docker.up_on_activate) else {
+            if before.is_some() {
+                containers.down(generation.plugin_id(), Extent::Deactivated).await;
+            }
+            return Ok(());
+        };
+        permission::docker(generation)?;
+        if before.as_ref().is_some_and(|before| **before == *declared)
+            && containers.pass_to(generation, &declared)
+        {
+            return Ok(());
+        }
+        containers.up(generation, &declared, before.as_deref()).await
+    }
+
+    async fn stop(&self, generation: &Arc<Generation>) {
+        if declared(generation).is_some() {
+            let containers = &generation.services.containers;
+            containers.down(generation.plugin_id(), Extent::Deactivated).await;
+        }
+    }
+
+    async fn remove(&self, services: &Services, plugin_id: &str) {
+        services.containers.down(plugin_id, Extent::Uninstalled).await;
     }
 
     fn assemble(&self, _: &[Arc<Generation>], _: &mut Parts) -> Result<(), Vec<Conflict>> {

@@ -315,7 +315,7 @@ impl Default for Runtime {
 }
 
 /// The container services of a plugin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Docker {
     pub enabled: bool,
     pub compose_file: String,

@@ -1,0 +1,43 @@
+local M = {}
+
+local MAX_LENGTH = 100000
+
+function M.register(builder)
+	builder:objectType("Summary", {
+		description = "What a text comes down to.",
+		fields = {
+			text = { type = "String!", description = "The sentences together." },
+			sentences = { type = "[String!]!", description = "As they are in the text, in its order." },
+		},
+	})
+
+	builder:queryField("summarize", {
+		type = "Summary!",
+		description = "The sentences of a text that say the most.",
+		args = {
+			text = { type = "String!", minLength = 1, maxLength = MAX_LENGTH },
+			sentences = { type = "Int!", default = 3, min = 1, max = 50, description = "How many." },
+		},
+		resolve = function(_, args, ctx)
+			local service = ctx.services.summarizer
+			if not service.url then
+				ctx:fail("summarizer_unavailable", "The summarizer is not running; try again in a moment")
+			end
+			local response = ctx.http:post(service.url .. "/cgi-bin/summarize", {
+				query = { sentences = args.sentences },
+				headers = { ["content-type"] = "text/plain; charset=utf-8" },
+				body = args.text,
+			})
+			if response.status ~= 200 then
+				error("the service answers " .. response.status .. ": " .. response.body)
+			end
+			local sentences = {}
+			for line in string.gmatch(response.body, "[^\n]+") do
+				table.insert(sentences, line)
+			end
+			return { text = table.concat(sentences, " "), sentences = sentences }
+		end,
+	})
+end
+
+return M

@@ -1,0 +1,193 @@
+//! Stopping and removing the containers of plugins, and what else was made for them.
+
+use bollard::Docker;
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
+};
+
+use super::engine::is_status;
+use super::up::label;
+use super::{Containers, names};
+use crate::error::Result;
+
+/// How much is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Containers and networks; what is labeled to stay up stays.
+    Deactivated,
+    /// Volumes and images as well; what is labeled to stay stays.
+    Uninstalled,
+}
+
+/// A plugin as its record says.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub plugin_id: String,
+    pub is_active: bool,
+    pub is_installed: bool,
+}
+
+impl Containers {
+    /// The host no longer looks after a plugin's services.
+    pub(super) fn forget(&self, plugin_id: &str) {
+        self.running.write().remove(plugin_id);
+    }
+
+    /// Takes down what a plugin has. It never fails: what cannot be taken down now is when the engine
+    /// answers again, or when the host starts the next time.
+    pub async fn down(&self, plugin_id: &str, extent: Extent) {
+        self.forget(plugin_id);
+        // Without an id there is nothing of this host on any engine.
+        if self.instance.known().is_none() {
+            return;
+        }
+        if let Err(error) = self.take_down(plugin_id, extent).await {
+            tracing::error!(
+                plugin = plugin_id,
+                "containers are left over and are removed once the engine answers: {error}"
+            );
+            self.changed.notify_one();
+        }
+    }
+
+    async fn take_down(&self, plugin_id: &str, extent: Extent) -> Result<()> {
+        let docker = self.engine.get().await?;
+        let instance = self.instance.id()?.to_owned();
+        let mut found = self.list(&docker, &instance, Some(plugin_id)).await?;
+        if extent == Extent::Deactivated {
+            found.retain(|container| label(container, names::STAYS_UP).is_none());
+        }
+        // Each before those that it depends on, which were made before it.
+        let all = found.clone();
+        found.sort_by_key(|container| std::cmp::Reverse(depth(container, &all, 0)));
+        for container in &found {
+            self.end(&docker, container).await?;
+        }
+        let labels = [(names::INSTANCE, instance.as_str()), (names::PLUGIN, plugin_id)];
+        let filters = names::labeled(&labels);
+        if self.list(&docker, &instance, Some(plugin_id)).await?.is_empty() {
+            let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+            let networks = docker.list_networks(Some(options)).await;
+            for network in networks.map_err(|e| self.engine.explain("the networks", &e))? {
+                self.remove_network(&docker, &network.name.unwrap_or_default()).await?;
+            }
+        }
+        if extent == Extent::Uninstalled {
+            let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+            let volumes = docker.list_volumes(Some(options)).await;
+            let volumes = volumes.map_err(|e| self.engine.explain("the volumes", &e))?;
+            for volume in volumes.volumes.unwrap_or_default() {
+                if !volume.labels.contains_key(names::STAYS) {
+                    self.remove_volume(&docker, &volume.name).await;
+                }
+            }
+            let images = format!("{}-*", names::project(&instance, plugin_id));
+            self.remove_images(&docker, &images, |_| true).await;
+        }
+        Ok(())
+    }
+
+    /// Takes down what is there of plugins that are not active or not installed: what a crash, or an
+    /// engine that did not answer, has left over.
+    pub async fn tidy(&self, known: &[Known]) -> Result<()> {
+        let Some(instance) = self.instance.known() else { return Ok(()) };
+        let docker = self.engine.get().await?;
+        let labels = names::labeled(&[(names::INSTANCE, instance)]);
+        let containers = self.list(&docker, instance, None).await?;
+        let mut ids: Vec<String> =
+            containers.iter().filter_map(|c| label(c, names::PLUGIN)).map(str::to_owned).collect();
+        let options = ListNetworksOptionsBuilder::new().filters(&labels).build();
+        let networks = docker.list_networks(Some(options)).await;
+        let of = |labels: Option<&std::collections::HashMap<String, String>>| {
+            labels.and_then(|labels| labels.get(names::PLUGIN)).cloned()
+        };
+        for network in networks.map_err(|e| self.engine.explain("the networks", &e))? {
+            ids.extend(of(network.labels.as_ref()));
+        }
+        let options = ListVolumesOptionsBuilder::new().filters(&labels).build();
+        let volumes = docker.list_volumes(Some(options)).await;
+        let volumes = volumes.map_err(|e| self.engine.explain("the volumes", &e))?;
+        for volume in volumes.volumes.unwrap_or_default() {
+            ids.extend(of(Some(&volume.labels)));
+        }
+        ids.sort();
+        ids.dedup();
+        for id in ids {
+            let record = known.iter().find(|known| known.plugin_id == id);
+            let extent = match record {
+                Some(record) if record.is_active => continue,
+                Some(record) if record.is_installed => Extent::Deactivated,
+                _ => Extent::Uninstalled,
+            };
+            self.take_down(&id, extent).await?;
+        }
+        // Images of a build that was cut off have nothing but their names.
+        let prefix = names::prefix(instance);
+        let installed: Vec<String> = known
+            .iter()
+            .filter(|known| known.is_installed)
+            .map(|known| format!("{}-", names::project(instance, &known.plugin_id)))
+            .collect();
+        let is_left = |tag: &str| !installed.iter().any(|project| tag.starts_with(project));
+        self.remove_images(&docker, &format!("{prefix}*"), is_left).await;
+        Ok(())
+    }
+
+    /// Stops a container, with the time that it has for that, and removes it.
+    pub(super) async fn end(&self, docker: &Docker, found: &ContainerSummary) -> Result<()> {
+        let id = found.id.as_deref().unwrap_or_default();
+        let name = label(found, names::SERVICE).unwrap_or(id);
+        match docker.stop_container(id, Some(StopContainerOptionsBuilder::new().build())).await {
+            Ok(()) => {}
+            Err(error) if is_status(&error, 304) || is_status(&error, 404) => {}
+            Err(error) => {
+                return Err(self
+                    .engine
+                    .explain(&format!("stopping the service \"{name}\""), &error));
+            }
+        }
+        self.remove_container(docker, id).await;
+        Ok(())
+    }
+
+    pub(super) async fn remove_container(&self, docker: &Docker, id: &str) {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        match docker.remove_container(id, Some(options)).await {
+            Ok(()) => {}
+            Err(error) if is_status(&error, 404) || is_status(&error, 409) => {}
+            Err(error) => tracing::warn!("the container {id} is not removed: {error}"),
+        }
+    }
+
+    pub(super) async fn remove_network(&self, docker: &Docker, name: &str) -> Result<()> {
+        match docker.remove_network(name).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_status(&error, 404) => Ok(()),
+            Err(error) => Err(self.engine.explain(&format!("removing the network {name}"), &error)),
+        }
+    }
+
+    pub(super) async fn remove_volume(&self, docker: &Docker, name: &str) {
+        let options = RemoveVolumeOptionsBuilder::new().force(true).build();
+        match docker.remove_volume(name, Some(options)).await {
+            Ok(()) => {}
+            Err(error) if is_status(&error, 404) => {}
+            Err(error) => tracing::warn!("the volume {name} is not removed: {error}"),
+        }
+    }
+}
+
+/// How many containers a container depends on, one after the other.
+fn depth(container: &ContainerSummary, all: &[ContainerSummary], so_far: usize) -> usize {
+    let needed = label(container, names::DEPENDS_ON).unwrap_or_default();
+    // A cycle is refused when the file is read; whatever labels say, there is an end.
+    if so_far > all.len() {
+        return so_far;
+    }
+    let names = needed.split(',').filter_map(|part| part.split(':').next());
+    let found =
+        names.filter_map(|name| all.iter().find(|c| label(c, names::SERVICE) == Some(name)));
+    found.map(|other| depth(other, all, so_far + 1) + 1).max().unwrap_or(0)
+}

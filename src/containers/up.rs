@@ -1,0 +1,510 @@
+//! Starting the services of a plugin: what is there and as it should be stays, what differs is replaced,
+//! and what cannot be started takes everything back that was made for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, HealthStatusEnum,
+    NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, StartContainerOptions,
+};
+
+use super::create::{Place, Wanted, wanted};
+use super::engine::FAILED;
+use super::{Containers, Running, ServiceState, logs, names};
+use crate::error::{Error, Result};
+use crate::extension::services::Declared;
+use crate::extension::services::compose::model::{Condition, Restart, Service};
+use crate::plugin::generation::Generation;
+
+/// How often a container that is to start is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a container without a health check has to run to count as started.
+const STEADY: Duration = Duration::from_millis(400);
+/// A container that was started so often without success has failed.
+const TRIES: i64 = 5;
+
+/// What was made, to be taken back.
+#[derive(Default)]
+struct Made {
+    containers: Vec<String>,
+    networks: Vec<String>,
+    volumes: Vec<String>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// It runs.
+    Started,
+    /// Its check says that it is healthy.
+    Healthy,
+    /// It has ended well.
+    Completed,
+    /// It does what it is there for: it runs, and is healthy if that is checked, or has ended well.
+    Serving,
+}
+
+impl Containers {
+    /// Starts the services of a generation and waits until they serve. Images that only `before`, the
+    /// version that serves until now, needs stay.
+    ///
+    /// # Errors
+    /// When there is no engine, or a service does not come up; then what was made for it is gone.
+    pub async fn up(
+        &self,
+        generation: &Arc<Generation>,
+        declared: &Arc<Declared>,
+        before: Option<&Declared>,
+    ) -> Result<()> {
+        let plugin_id = generation.plugin_id();
+        let docker = self.engine.get().await?;
+        let instance = self.instance.id()?;
+        let project = names::project(instance, plugin_id);
+        let images = self.images(&docker, generation, declared, &project).await?;
+        let folder = self.plugins_dir.join(plugin_id);
+        let folder = folder.canonicalize().map_err(|error| {
+            Error::new(FAILED, format!("the folder {}: {error}", folder.display()))
+        })?;
+        let place = Place { instance, plugin_id, project: &project, folder: &folder };
+        let mut containers = Vec::new();
+        for (name, service) in &declared.project.services {
+            let image =
+                images.get(name).ok_or_else(|| Error::new(FAILED, "an image is missing"))?;
+            containers.push((name, service, wanted(&place, declared, name, service, image)?));
+        }
+        self.expect(generation, declared);
+        let mut made = Made::default();
+        let started = self.start_all(&docker, &place, declared, &containers, &mut made).await;
+        if let Err(error) = started {
+            self.take_back(&docker, made).await;
+            self.forget(plugin_id);
+            return Err(error);
+        }
+        self.seen_all(&docker, plugin_id, &containers).await;
+        let needed: Vec<String> = [Some(&**declared), before]
+            .into_iter()
+            .flatten()
+            .flat_map(|declared| &declared.project.services)
+            .filter_map(|(name, service)| {
+                service.build.as_ref().map(|build| Self::image_name(&project, name, build))
+            })
+            .collect();
+        let is_old = |tag: &str| !tag.contains(":stage-") && !needed.iter().any(|name| name == tag);
+        self.remove_images(&docker, &format!("{project}-*"), is_old).await;
+        Ok(())
+    }
+
+    /// Notes that a plugin's services are about to be there. Until they are, nobody restarts them.
+    fn expect(&self, generation: &Arc<Generation>, declared: &Arc<Declared>) {
+        let mut running = self.running.write();
+        let before = running.remove(generation.plugin_id());
+        let mut services = before.map(|before| before.services).unwrap_or_default();
+        services.retain(|name, _| declared.project.services.contains_key(name));
+        for name in declared.project.services.keys() {
+            let empty = ServiceState { name: name.clone(), ..Default::default() };
+            services.entry(name.clone()).or_insert(empty);
+        }
+        let entry = Running {
+            declared: Arc::clone(declared),
+            generation: Arc::downgrade(generation),
+            services,
+            is_changing: true,
+        };
+        running.insert(generation.plugin_id().to_owned(), entry);
+    }
+
+    async fn start_all(
+        &self,
+        docker: &Docker,
+        place: &Place<'_>,
+        declared: &Declared,
+        containers: &[(&String, &Service, Wanted)],
+        made: &mut Made,
+    ) -> Result<()> {
+        let deadline = Instant::now() + self.settings.start_timeout;
+        let there = self.list(docker, place.instance, Some(place.plugin_id)).await?;
+        let mut there: HashMap<String, ContainerSummary> = there
+            .into_iter()
+            .filter_map(|found| Some((label(&found, names::SERVICE)?.to_owned(), found)))
+            .collect();
+        // Services that are no longer declared.
+        for (name, found) in &there {
+            if !declared.project.services.contains_key(name) {
+                self.end(docker, found).await?;
+            }
+        }
+        self.networks(docker, place, declared, &there, made).await?;
+        self.volumes(docker, place, declared, made).await?;
+        let mut ids: BTreeMap<&str, String> = BTreeMap::new();
+        for (name, service, wanted) in containers {
+            for (other, dependency) in &service.depends_on {
+                let until = match dependency.condition {
+                    Condition::Started => Until::Started,
+                    Condition::Healthy => Until::Healthy,
+                    Condition::CompletedSuccessfully => Until::Completed,
+                };
+                if let (Some(id), Some(needed)) =
+                    (ids.get(other.as_str()), declared.project.services.get(other))
+                {
+                    self.wait(docker, id, (other, needed), until, deadline).await?;
+                }
+            }
+            let found = there.remove(*name);
+            let id = self.one(docker, name, service, wanted, found, made).await?;
+            ids.insert(name, id);
+        }
+        for (name, service, _) in containers {
+            if let Some(id) = ids.get(name.as_str()) {
+                self.wait(docker, id, (name, service), Until::Serving, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts one container and gives its id. One that is as it should be is taken over.
+    async fn one(
+        &self,
+        docker: &Docker,
+        name: &str,
+        service: &Service,
+        wanted: &Wanted,
+        found: Option<ContainerSummary>,
+        made: &mut Made,
+    ) -> Result<String> {
+        if let Some(found) = found {
+            let id = found.id.clone().unwrap_or_default();
+            let is_same = label(&found, names::CONFIG_HASH) == Some(&wanted.hash);
+            let state = self.inspect(docker, name, &id).await?;
+            // One that was cut off from its networks is of no use.
+            if is_same && has_networks(&state, service) {
+                if !(is_running(&state) || has_ended_well(&state) && ends(service)) {
+                    self.start_container(docker, name, &id).await?;
+                }
+                return Ok(id);
+            }
+            self.end(docker, &found).await?;
+        }
+        let options = CreateContainerOptionsBuilder::new().name(&wanted.name).build();
+        let created = docker.create_container(Some(options), wanted.body.clone()).await;
+        let id = created
+            .map_err(|e| {
+                self.engine.explain(&format!("the container of the service \"{name}\""), &e)
+            })?
+            .id;
+        made.containers.push(id.clone());
+        for (network, endpoint) in &wanted.more_networks {
+            let request = NetworkConnectRequest {
+                container: id.clone(),
+                endpoint_config: Some(endpoint.clone()),
+            };
+            docker
+                .connect_network(network, request)
+                .await
+                .map_err(|e| self.engine.explain(&format!("the network {network}"), &e))?;
+        }
+        self.start_container(docker, name, &id).await?;
+        Ok(id)
+    }
+
+    pub(super) async fn start_container(
+        &self,
+        docker: &Docker,
+        name: &str,
+        id: &str,
+    ) -> Result<()> {
+        let started = docker.start_container(id, None::<StartContainerOptions>).await;
+        started.map_err(|e| self.engine.explain(&format!("starting the service \"{name}\""), &e))
+    }
+
+    async fn inspect(
+        &self,
+        docker: &Docker,
+        name: &str,
+        id: &str,
+    ) -> Result<ContainerInspectResponse> {
+        let found = docker.inspect_container(id, None::<InspectContainerOptions>).await;
+        found.map_err(|e| self.engine.explain(&format!("looking at the service \"{name}\""), &e))
+    }
+
+    async fn networks(
+        &self,
+        docker: &Docker,
+        place: &Place<'_>,
+        declared: &Declared,
+        there: &HashMap<String, ContainerSummary>,
+        made: &mut Made,
+    ) -> Result<()> {
+        let labels = [(names::INSTANCE, place.instance), (names::PLUGIN, place.plugin_id)];
+        let options = ListNetworksOptionsBuilder::new().filters(&names::labeled(&labels)).build();
+        let found = docker.list_networks(Some(options)).await;
+        let found = found.map_err(|e| self.engine.explain("the networks", &e))?;
+        for (key, network) in &declared.project.networks {
+            let name = names::network(place.project, key);
+            let hash = names::hash(network);
+            let before = found.iter().find(|found| found.name.as_deref() == Some(&name));
+            if let Some(before) = before {
+                let labels = before.labels.clone().unwrap_or_default();
+                if labels.get(names::CONFIG_HASH) == Some(&hash) {
+                    continue;
+                }
+                // Its containers go with it; they are made anew.
+                for container in there.values() {
+                    self.end(docker, container).await?;
+                }
+                self.remove_network(docker, &name).await?;
+            }
+            let mut labels: HashMap<String, String> = network.labels.clone().into_iter().collect();
+            labels.extend(
+                [
+                    (names::PROJECT, place.project),
+                    (names::NETWORK, key),
+                    (names::VERSION, names::COMPOSE_VERSION),
+                    (names::CONFIG_HASH, &hash),
+                    (names::INSTANCE, place.instance),
+                    (names::PLUGIN, place.plugin_id),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            );
+            let request = NetworkCreateRequest {
+                name: name.clone(),
+                driver: Some("bridge".to_owned()),
+                internal: Some(network.internal),
+                labels: Some(labels),
+                ..Default::default()
+            };
+            docker
+                .create_network(request)
+                .await
+                .map_err(|e| self.engine.explain(&format!("the network \"{key}\""), &e))?;
+            made.networks.push(name);
+        }
+        Ok(())
+    }
+
+    async fn volumes(
+        &self,
+        docker: &Docker,
+        place: &Place<'_>,
+        declared: &Declared,
+        made: &mut Made,
+    ) -> Result<()> {
+        if declared.project.volumes.is_empty() {
+            return Ok(());
+        }
+        let labels = [(names::INSTANCE, place.instance), (names::PLUGIN, place.plugin_id)];
+        let options = ListVolumesOptionsBuilder::new().filters(&names::labeled(&labels)).build();
+        let found = docker.list_volumes(Some(options)).await;
+        let found = found.map_err(|e| self.engine.explain("the volumes", &e))?;
+        let found = found.volumes.unwrap_or_default();
+        for (key, volume) in &declared.project.volumes {
+            let name = names::volume(place.project, key);
+            if found.iter().any(|found| found.name == name) {
+                continue;
+            }
+            let mut labels: HashMap<String, String> = volume.labels.clone().into_iter().collect();
+            labels.extend(
+                [
+                    (names::PROJECT, place.project),
+                    (names::VOLUME, key),
+                    (names::VERSION, names::COMPOSE_VERSION),
+                    (names::INSTANCE, place.instance),
+                    (names::PLUGIN, place.plugin_id),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            );
+            if !declared.docker.remove_on_uninstall {
+                labels.insert(names::STAYS.to_owned(), "true".to_owned());
+            }
+            let request = VolumeCreateRequest {
+                name: Some(name.clone()),
+                labels: Some(labels),
+                ..Default::default()
+            };
+            docker
+                .create_volume(request)
+                .await
+                .map_err(|e| self.engine.explain(&format!("the volume \"{key}\""), &e))?;
+            made.volumes.push(name);
+        }
+        Ok(())
+    }
+
+    async fn wait(
+        &self,
+        docker: &Docker,
+        id: &str,
+        (name, service): (&str, &Service),
+        until: Until,
+        deadline: Instant,
+    ) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let found = self.inspect(docker, name, id).await?;
+            let why = match stands(&found, service, until, start.elapsed()) {
+                Ok(true) => return Ok(()),
+                Ok(false) if Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                Ok(false) => {
+                    let limit = self.settings.start_timeout.as_secs();
+                    format!(
+                        "it was not there within the {limit} s that the services may take to start"
+                    )
+                }
+                Err(why) => why,
+            };
+            let said = logs::last_lines(docker, id).await;
+            let said = if said.is_empty() {
+                "it has written nothing".to_owned()
+            } else {
+                format!("it wrote:\n{said}")
+            };
+            return Err(Error::new(
+                FAILED,
+                format!("the service \"{name}\" does not start: {why}; {said}"),
+            ));
+        }
+    }
+
+    async fn take_back(&self, docker: &Docker, made: Made) {
+        for id in made.containers.iter().rev() {
+            self.remove_container(docker, id).await;
+        }
+        for name in made.networks.iter().rev() {
+            if let Err(error) = self.remove_network(docker, name).await {
+                tracing::warn!("not taken back: {error}");
+            }
+        }
+        for name in made.volumes.iter().rev() {
+            self.remove_volume(docker, name).await;
+        }
+    }
+
+    async fn seen_all(
+        &self,
+        docker: &Docker,
+        plugin_id: &str,
+        containers: &[(&String, &Service, Wanted)],
+    ) {
+        let is_near = self.engine.is_near();
+        for (name, service, wanted) in containers {
+            // What cannot be looked at now is looked at when something happens to it.
+            let Ok(found) = self.inspect(docker, name, &wanted.name).await else { continue };
+            let mut running = self.running.write();
+            let state = running.get_mut(plugin_id).and_then(|r| r.services.get_mut(name.as_str()));
+            if let Some(state) = state {
+                state.see(service, &found, is_near);
+            }
+        }
+        if let Some(running) = self.running.write().get_mut(plugin_id) {
+            running.is_changing = false;
+        }
+        self.changed.notify_one();
+    }
+
+    /// The containers of this host, or of one plugin.
+    pub(super) async fn list(
+        &self,
+        docker: &Docker,
+        instance: &str,
+        plugin_id: Option<&str>,
+    ) -> Result<Vec<ContainerSummary>> {
+        let mut labels = vec![(names::INSTANCE, instance)];
+        labels.extend(plugin_id.map(|id| (names::PLUGIN, id)));
+        let options =
+            ListContainersOptionsBuilder::new().all(true).filters(&names::labeled(&labels)).build();
+        let found = docker.list_containers(Some(options)).await;
+        found.map_err(|error| self.engine.explain("the containers", &error))
+    }
+}
+
+/// A label of a container.
+pub fn label<'c>(found: &'c ContainerSummary, name: &str) -> Option<&'c str> {
+    found.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+fn status(found: &ContainerInspectResponse) -> Option<ContainerStateStatusEnum> {
+    found.state.as_ref()?.status
+}
+
+fn is_running(found: &ContainerInspectResponse) -> bool {
+    matches!(
+        status(found),
+        Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING)
+    )
+}
+
+fn exit_code(found: &ContainerInspectResponse) -> Option<i64> {
+    let state = found.state.as_ref()?;
+    let has_ended = matches!(
+        state.status,
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD)
+    );
+    state.exit_code.filter(|_| has_ended)
+}
+
+fn has_ended_well(found: &ContainerInspectResponse) -> bool {
+    exit_code(found) == Some(0)
+}
+
+/// Whether a service that has ended well has done what it was there for.
+pub fn ends(service: &Service) -> bool {
+    matches!(service.restart, Restart::No | Restart::OnFailure(_))
+}
+
+/// Whether a container is in as many networks as it should be.
+fn has_networks(found: &ContainerInspectResponse, service: &Service) -> bool {
+    let networks = found.network_settings.as_ref().and_then(|s| s.networks.as_ref());
+    networks.map_or(0, HashMap::len) >= service.networks.len()
+}
+
+/// Whether what is waited for holds; why it never will, if so.
+fn stands(
+    found: &ContainerInspectResponse,
+    service: &Service,
+    until: Until,
+    waited: Duration,
+) -> Result<bool, String> {
+    let state = found.state.clone().unwrap_or_default();
+    if let Some(code) = exit_code(found) {
+        let may_end = until == Until::Completed || (until == Until::Serving && ends(service));
+        return match code {
+            0 if may_end => Ok(true),
+            _ => {
+                let memory =
+                    if state.oom_killed == Some(true) { " for lack of memory" } else { "" };
+                Err(format!("it ended with code {code}{memory}"))
+            }
+        };
+    }
+    if found.restart_count.unwrap_or_default() >= TRIES {
+        let code = state.exit_code.unwrap_or_default();
+        return Err(format!(
+            "it was started {TRIES} times and ended each time, last with code {code}"
+        ));
+    }
+    let runs = state.status == Some(ContainerStateStatusEnum::RUNNING);
+    let health = state.health.and_then(|health| health.status);
+    if health == Some(HealthStatusEnum::UNHEALTHY) {
+        return Err("its health check says that it is unhealthy".to_owned());
+    }
+    let is_checked = matches!(health, Some(HealthStatusEnum::STARTING | HealthStatusEnum::HEALTHY));
+    Ok(match until {
+        Until::Started => runs,
+        Until::Completed => false,
+        Until::Healthy if runs && !is_checked => {
+            return Err("it is to be healthy, but has no health check".to_owned());
+        }
+        Until::Healthy => runs && health == Some(HealthStatusEnum::HEALTHY),
+        Until::Serving if is_checked => runs && health == Some(HealthStatusEnum::HEALTHY),
+        Until::Serving => runs && waited >= STEADY,
+    })
+}

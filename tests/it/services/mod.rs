@@ -1,0 +1,4 @@
+//! Plugins that bring containers, on a real engine.
+
+mod engine;
+mod summarizer;
