@@ -344,10 +344,15 @@ impl Containers {
         until: Until,
         deadline: Instant,
     ) -> Result<()> {
-        let start = Instant::now();
+        // Since when it runs without a break, by this machine's clock.
+        let mut run: (Option<String>, Instant) = (None, Instant::now());
         loop {
             let found = self.inspect(docker, name, id).await?;
-            let why = match stands(&found, service, until, start.elapsed()) {
+            let started_at = found.state.as_ref().and_then(|state| state.started_at.clone());
+            if started_at != run.0 {
+                run = (started_at, Instant::now());
+            }
+            let why = match stands(&found, service, until, run.1.elapsed()) {
                 Ok(true) => return Ok(()),
                 Ok(false) if Instant::now() < deadline => {
                     tokio::time::sleep(LOOK).await;
@@ -471,7 +476,7 @@ fn stands(
     found: &ContainerInspectResponse,
     service: &Service,
     until: Until,
-    waited: Duration,
+    steady: Duration,
 ) -> Result<bool, String> {
     let state = found.state.clone().unwrap_or_default();
     if let Some(code) = exit_code(found) {
@@ -505,6 +510,6 @@ fn stands(
         }
         Until::Healthy => runs && health == Some(HealthStatusEnum::HEALTHY),
         Until::Serving if is_checked => runs && health == Some(HealthStatusEnum::HEALTHY),
-        Until::Serving => runs && waited >= STEADY,
+        Until::Serving => runs && steady >= STEADY,
     })
 }

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use super::auth::TokenAuthenticator;
 use super::{ServerState, router};
+use crate::containers::Containers;
 use crate::events::EventBus;
 use crate::extension::graphql::{
     Auth, Declarations, FieldDef, Graphql, HOST, InputValueDef, Operation, RootField, for_fn,
@@ -100,6 +101,7 @@ async fn server() -> Server {
         audit: Default::default(),
         caches: Default::default(),
         outbound: Default::default(),
+        containers: Arc::new(Containers::new(Default::default(), "plugins".into(), "data".into())),
         failures: Default::default(),
     });
     let ready = Arc::new(AtomicBool::new(true));

@@ -5,7 +5,7 @@ mod clients;
 mod closing;
 mod flood;
 mod shipped;
-mod socket;
+pub mod socket;
 mod stream;
 mod subscriptions;
 mod types;

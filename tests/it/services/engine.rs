@@ -5,13 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder,
+    InspectContainerOptions, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
 };
+use futures_util::StreamExt;
 use moondock::settings::Settings;
 
-use crate::support::{TestHost, write};
+use crate::support::{REGISTER, manifest_with, registering, write};
 
 /// An image with BusyBox and nothing else, which `scripts/docker` makes.
 pub const BUSYBOX: &str = "moondock-test/busybox:latest";
@@ -88,13 +90,44 @@ impl Engine {
         left.iter().map(|name| name.replace(&prefix, "")).collect()
     }
 
-    /// The id of a service's container.
-    pub async fn container(&self, host: &TestHost, plugin: &str, service: &str) -> String {
-        let data = host.dir.path().join("data");
-        let instance = std::fs::read_to_string(data.join("instance-id")).unwrap();
-        let name = format!("moondock-{instance}-{plugin}-{service}-1");
-        let none = None::<bollard::query_parameters::InspectContainerOptions>;
-        self.docker.inspect_container(&name, none).await.unwrap().id.unwrap()
+    /// The name of a service's container.
+    pub fn container(&self, data_dir: &Path, plugin: &str, service: &str) -> String {
+        let instance = std::fs::read_to_string(data_dir.join("instance-id")).unwrap();
+        format!("moondock-{instance}-{plugin}-{service}-1")
+    }
+
+    /// What a container has written.
+    pub async fn logs(&self, container: &str) -> String {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
+        let lines: Vec<_> = self.docker.logs(container, Some(options)).collect().await;
+        lines.into_iter().map(|line| line.unwrap().to_string()).collect()
+    }
+
+    /// Runs a command in a container: what it writes and its exit code.
+    pub async fn run(&self, container: &str, command: &[&str]) -> (String, i64) {
+        let options = CreateExecOptions {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.docker.create_exec(container, options).await.unwrap().id;
+        let mut written = String::new();
+        if let StartExecResults::Attached { mut output, .. } =
+            self.docker.start_exec(&exec, None).await.unwrap()
+        {
+            while let Some(line) = output.next().await {
+                written.push_str(&line.unwrap().to_string());
+            }
+        }
+        let code = self.docker.inspect_exec(&exec).await.unwrap().exit_code.unwrap();
+        (written, code)
+    }
+
+    /// What the engine says about a container.
+    pub async fn inspect(&self, container: &str) -> serde_json::Value {
+        let found = self.docker.inspect_container(container, None::<InspectContainerOptions>).await;
+        serde_json::to_value(found.unwrap()).unwrap()
     }
 }
 
@@ -105,4 +138,24 @@ pub fn ship_summarizer(plugins: &Path) {
     crate::support::copy(&from, &to);
     let manifest = std::fs::read_to_string(to.join("manifest.json")).unwrap();
     write(&to.join("manifest.json"), &manifest.replace("busybox:1.37", BUSYBOX));
+}
+
+/// Writes a plugin with this Compose file, in which `{busybox}` is the image of the tests. Its field
+/// `{id}_get(name: String!)` gives what `ctx.services` says about a service.
+pub fn write_plugin(plugins: &Path, id: &str, compose: &str, files: &[(&str, &str)]) {
+    let folder = plugins.join(id);
+    let docker = r#", "docker": { "enabled": true }"#;
+    write(&folder.join("manifest.json"), &manifest_with(id, REGISTER, docker));
+    let main = registering(
+        "builder:queryField('get', { type = 'JSON', auth = 'public', args = { name = 'String!' },\n\
+         resolve = function(_, args, ctx) local s = ctx.services[args.name]\n\
+         return { url = s.url, host = s.host, port = s.port, health = s.health, state = s.state } end })\n\
+         builder:queryField('fetch', { type = 'String', auth = 'public', args = { url = 'String!' },\n\
+         resolve = function(_, args, ctx) return ctx.http:get(args.url).body end })",
+    );
+    write(&folder.join("init.lua"), &main);
+    write(&folder.join("docker-compose.yml"), &compose.replace("{busybox}", BUSYBOX));
+    for (path, content) in files {
+        write(&folder.join(path), &content.replace("{busybox}", BUSYBOX));
+    }
 }

@@ -1,4 +1,7 @@
 //! Plugins that bring containers, on a real engine.
 
+mod compose;
 mod engine;
+mod hostile;
 mod summarizer;
+mod watching;
