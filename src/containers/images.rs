@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::BuildInfo;
@@ -23,6 +24,10 @@ use crate::plugin::generation::Generation;
 const LAST_LINES: usize = 15;
 /// The memory of a build that needs more than a container may have, in bytes.
 const BUILD_MEMORY: u64 = 1 << 30;
+
+/// How often an image that is in use is tried to be removed, and how long after the last time.
+const REMOVALS: u32 = 20;
+const REMOVAL_WAIT: Duration = Duration::from_millis(250);
 
 /// An image that is there.
 #[derive(Debug, Clone)]
@@ -297,11 +302,17 @@ impl Containers {
 
     /// Takes a name from an image, and removes it with what it was made from if nothing else needs it.
     async fn untag(&self, docker: &Docker, name: &str) {
-        let options = RemoveImageOptionsBuilder::new().build();
-        match docker.remove_image(name, Some(options), None).await {
-            Ok(_) => {}
-            Err(error) if is_status(&error, 404) => {}
-            Err(error) => tracing::warn!("the image {name} is not removed: {error}"),
+        for attempt in 1..=REMOVALS {
+            let options = RemoveImageOptionsBuilder::new().build();
+            match docker.remove_image(name, Some(options), None).await {
+                Ok(_) => return,
+                Err(error) if is_status(&error, 404) => return,
+                // A build that was cut off has yet to end its container.
+                Err(error) if is_status(&error, 409) && attempt < REMOVALS => {
+                    tokio::time::sleep(REMOVAL_WAIT).await;
+                }
+                Err(error) => tracing::warn!("the image {name} is not removed: {error}"),
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Plugins that bring containers, on a real engine.
 
 mod compose;
+mod crashes;
 mod engine;
 mod hostile;
 mod summarizer;
