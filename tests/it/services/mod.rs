@@ -4,5 +4,6 @@ mod compose;
 mod crashes;
 mod engine;
 mod hostile;
+mod outages;
 mod summarizer;
 mod watching;
