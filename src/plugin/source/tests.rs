@@ -26,7 +26,9 @@ fn a_folder_is_read_without_what_is_not_the_plugins() {
         ("graphql/queries.lua", b"local a = 1\nreturn a\n"),
         ("logo.png", b"\x89PNG\xff"),
         (".git/config", b""),
-        (".env", b""),
+        (".hidden", b""),
+        (".env", b"A=1"),
+        ("svc/.dockerignore", b""),
         ("node_modules/x/index.lua", b"\xff"),
         ("init.lua~", b""),
         ("init.lua.swp", b""),
@@ -35,7 +37,10 @@ fn a_folder_is_read_without_what_is_not_the_plugins() {
     ]);
     let source = Source::read(dir.path()).unwrap();
     let paths: Vec<&str> = source.paths().collect();
-    assert_eq!(paths, ["graphql/queries.lua", "logo.png", "manifest.json"]);
+    assert_eq!(
+        paths,
+        [".env", "graphql/queries.lua", "logo.png", "manifest.json", "svc/.dockerignore"]
+    );
     assert_eq!(source.excerpt("graphql/queries.lua", 2).as_deref(), Some("return a"));
     assert_eq!(source.excerpt("graphql/queries.lua", 9), None);
     assert_eq!(source.get("logo.png"), None);

@@ -4,7 +4,7 @@ mod attacks;
 mod clients;
 mod closing;
 mod flood;
-mod shipped;
+pub mod shipped;
 pub mod socket;
 mod stream;
 mod subscriptions;

@@ -11,7 +11,7 @@ use crate::support::{ADA, ADMIN, TestHost};
 const SHIPPED: [&str; 6] = ["bulletin", "hello", "payments", "polls", "welcome", "wordfilter"];
 
 /// Compares with a file, which `UPDATE_SCHEMAS=1` writes.
-fn pinned(name: &str, sdl: &str) {
+pub fn pinned(name: &str, sdl: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/schemas/{name}.graphql"));
     if std::env::var_os("UPDATE_SCHEMAS").is_some() {
         std::fs::write(&file, sdl).unwrap();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::engine::{engine, ship_summarizer};
+use crate::graphql::shipped::pinned;
 use crate::support::{ADA, ADMIN, TestHost};
 
 pub const ASK: &str =
@@ -31,6 +32,7 @@ async fn it_is_built_started_used_stopped_and_removed() {
     assert!(left[0].starts_with("image summarizer-summarizer:"), "{left:?}");
 
     manager.activate("summarizer").await.unwrap();
+    pinned("summarizer", &host.host.sdl_of("summarizer"));
     let answer = host.data(ADA, ASK, json!({ "text": TEXT })).await;
     let sentences = &answer["summarizer_summarize"]["sentences"];
     assert_eq!(

@@ -154,7 +154,7 @@ mod tests {
     fn keys_are_merged_and_what_is_no_yaml_is_refused() {
         let tree = parse("base: &b {x: 1}\nuse:\n  <<: *b\n  y: 2\n").unwrap();
         let used = entries(&entries(&tree)[1].value);
-        assert_eq!(used.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(used.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), ["y", "x"]);
         for (text, line) in [("a: [1", None), ("a: 1\na: 2\n", Some(2)), ("a: 1\n b: 2\n", Some(2))]
         {
             let error = parse(text).unwrap_err();
