@@ -93,9 +93,19 @@ impl HostBuilder {
     /// When the database or the folders cannot be used. A broken plugin is none.
     pub async fn start(self) -> Result<Host> {
         let host = self.open().await?;
-        host.manager.start_plugins().await?;
+        let some_are_late = host.manager.start_plugins().await?;
+        let (manager, ready) = (host.manager.clone(), Arc::clone(&host.ready));
+        let late = async move {
+            manager.start_late_plugins().await;
+            ready.store(true, Ordering::SeqCst);
+        };
         host.begin_deliveries();
-        host.ready.store(true, Ordering::SeqCst);
+        match host.settings.mode {
+            // A command wants them all.
+            SettingsMode::Shell => late.await,
+            SettingsMode::Serve | SettingsMode::Dev if some_are_late => drop(tokio::spawn(late)),
+            SettingsMode::Serve | SettingsMode::Dev => host.ready.store(true, Ordering::SeqCst),
+        }
         if host.settings.hot_reload {
             host.watch()?;
         }

@@ -83,8 +83,8 @@ impl Containers {
                     self.remove_volume(&docker, &volume.name).await;
                 }
             }
-            let images = format!("{}-*", names::project(&instance, plugin_id));
-            self.remove_images(&docker, &images, |_| true).await;
+            let own = format!("{}-", names::project(&instance, plugin_id));
+            self.remove_images(&docker, |tag| tag.starts_with(&own)).await;
         }
         Ok(())
     }
@@ -130,8 +130,10 @@ impl Containers {
             .filter(|known| known.is_installed)
             .map(|known| format!("{}-", names::project(instance, &known.plugin_id)))
             .collect();
-        let is_left = |tag: &str| !installed.iter().any(|project| tag.starts_with(project));
-        self.remove_images(&docker, &format!("{prefix}*"), is_left).await;
+        let is_left = |tag: &str| {
+            tag.starts_with(&prefix) && !installed.iter().any(|project| tag.starts_with(project))
+        };
+        self.remove_images(&docker, is_left).await;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{
-    BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
+    BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptions,
     RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
 use futures_util::StreamExt;
@@ -115,7 +115,8 @@ impl Containers {
         let found = match done {
             Ok(()) => self.there(docker, &name).await?,
             Err(error) => {
-                self.remove_images(docker, &repository, |_| true).await;
+                let own = format!("{repository}:");
+                self.remove_images(docker, |tag| tag.starts_with(&own)).await;
                 return Err(Error { message: format!("{what}: {}", error.message), ..error });
             }
         };
@@ -236,7 +237,7 @@ impl Containers {
             return Ok(image);
         }
         let what = format!("pulling the image {name} of the service \"{service}\"");
-        logs::progress(generation, "plugin:progress", service, &what);
+        logs::progress(generation, "plugin:building", service, &what);
         let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
         let mut options = CreateImageOptionsBuilder::new().from_image(name);
         if !has_tag {
@@ -276,17 +277,10 @@ impl Containers {
         }
     }
 
-    /// Removes the images of a repository, or of all whose names begin with a prefix that ends in `*`,
-    /// that `which` picks by name. What cannot be removed is said in the log.
-    pub(super) async fn remove_images(
-        &self,
-        docker: &Docker,
-        repository: &str,
-        which: impl Fn(&str) -> bool,
-    ) {
-        let filters = HashMap::from([("reference", vec![repository])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        let found = match docker.list_images(Some(options)).await {
+    /// Removes the names that `which` picks, and the images that have no other. What cannot be removed is
+    /// said in the log.
+    pub(super) async fn remove_images(&self, docker: &Docker, which: impl Fn(&str) -> bool) {
+        let found = match docker.list_images(None::<ListImagesOptions>).await {
             Ok(found) => found,
             Err(error) => return tracing::warn!("images cannot be listed: {error}"),
         };
@@ -294,7 +288,7 @@ impl Containers {
             if image.labels.contains_key(names::STAYS) {
                 continue;
             }
-            for tag in image.repo_tags.iter().filter(|tag| which(tag)) {
+            for tag in image.repo_tags.iter().filter(|tag| which(names::plain(tag))) {
                 self.untag(docker, tag).await;
             }
         }

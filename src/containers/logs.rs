@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Containers, RunState};
-use crate::events::Event;
 use crate::plugin::generation::Generation;
 use crate::plugin::lifecycle;
 use crate::plugin::logs::{self, Level, Line};
@@ -45,17 +44,19 @@ fn tell(services: &Services, plugin_id: &str, service: &str, text: &str) {
 /// Raises an event about a service, and says the same in the log.
 pub fn progress(generation: &Generation, name: &str, service: &str, message: &str) {
     let plugin = generation.plugin_id();
-    tracing::info!(plugin, service, "{message}");
+    match name {
+        "plugin:progress" => tracing::debug!(plugin, service, "{message}"),
+        "plugin:serviceStopped" | "plugin:serviceUnhealthy" => {
+            tracing::warn!(plugin, service, "{message}");
+        }
+        _ => tracing::info!(plugin, service, "{message}"),
+    }
     let version = generation.manifest().version.to_string();
     let mut event = lifecycle::event(name, plugin, Some(version), Some(message));
     if let Value::Map(payload) = &mut event.payload {
         payload.insert("service".into(), service.into());
     }
-    emit(&generation.services, event);
-}
-
-fn emit(services: &Services, event: Event) {
-    services.events.emit(event);
+    generation.services.events.emit(event);
 }
 
 /// The last lines that a container wrote.

@@ -115,6 +115,14 @@ pub fn repository(project: &str, service: &str) -> String {
     format!("{project}-{}", slug(service, true))
 }
 
+/// The name of an image as it was given. Podman puts a registry before it.
+pub fn plain(tag: &str) -> &str {
+    ["docker.io/library/", "localhost/"]
+        .iter()
+        .find_map(|prefix| tag.strip_prefix(prefix))
+        .unwrap_or(tag)
+}
+
 /// A text as a part of the name of an image, which has lower-case letters, digits and single separators
 /// between them. One that is none gets a hash, so that no two become the same.
 fn slug(text: &str, dashes: bool) -> String {

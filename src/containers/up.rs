@@ -96,8 +96,13 @@ impl Containers {
                 service.build.as_ref().map(|build| Self::image_name(&project, name, build))
             })
             .collect();
-        let is_old = |tag: &str| !tag.contains(":stage-") && !needed.iter().any(|name| name == tag);
-        self.remove_images(&docker, &format!("{project}-*"), is_old).await;
+        let own = format!("{project}-");
+        let is_old = |tag: &str| {
+            tag.starts_with(&own)
+                && !tag.contains(":stage-")
+                && !needed.iter().any(|name| name == tag)
+        };
+        self.remove_images(&docker, is_old).await;
         Ok(())
     }
 

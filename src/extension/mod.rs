@@ -83,7 +83,13 @@ pub trait ExtensionPoint: Send + Sync {
 
     /// Ends what [`ExtensionPoint::start`] has started. It cannot fail: what cannot be ended now is ended
     /// later.
-    async fn stop(&self, _generation: &Arc<Generation>) {}
+    async fn stop(&self, _services: &Services, _plugin_id: &str) {}
+
+    /// Whether [`ExtensionPoint::start`] may take so long that other plugins should not wait for it when the
+    /// host starts.
+    fn is_slow(&self, _generation: &Generation) -> bool {
+        false
+    }
 
     /// Removes what is left of a plugin outside of the database, in the same way.
     async fn remove(&self, _services: &Services, _plugin_id: &str) {}

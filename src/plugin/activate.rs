@@ -139,7 +139,7 @@ impl Operations {
         undo.push("services", async move {
             for point in services.points.iter().rev() {
                 let Some(old) = &old else {
-                    point.stop(&new).await;
+                    point.stop(&services, new.plugin_id()).await;
                     continue;
                 };
                 if let Err(error) = point.start(old, Some(&new)).await {
@@ -157,10 +157,10 @@ impl Operations {
         Ok(())
     }
 
-    /// Ends what a generation needed besides itself.
-    pub(super) async fn stop_services(&self, generation: &Arc<Generation>) {
+    /// Ends what a plugin needed besides itself.
+    pub(super) async fn stop_services(&self, plugin_id: &str) {
         for point in self.services.points.iter().rev() {
-            point.stop(generation).await;
+            point.stop(&self.services, plugin_id).await;
         }
     }
 
@@ -170,6 +170,7 @@ impl Operations {
             if record.is_activated {
                 // It was to be active but could not be started.
                 self.directory.change(plugin_id, |state| state.errors.clear());
+                self.stop_services(plugin_id).await;
                 let changes = PluginChanges {
                     is_activated: Some(false),
                     last_errors: Some(Vec::new()),
@@ -191,7 +192,7 @@ impl Operations {
             return Err(self.fail(plugin_id, "deactivated", problems, false).await);
         }
         self.directory.change(plugin_id, |state| state.errors.clear());
-        self.stop_services(&generation).await;
+        self.stop_services(plugin_id).await;
         self.done("deactivated", "plugin:deactivated", plugin_id, Some(&generation));
         lifecycle::unload(&self.services, &generation).await;
         drop(busy);

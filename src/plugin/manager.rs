@@ -110,12 +110,24 @@ impl Manager {
         answer.await.map_err(|_| stopped())?
     }
 
-    /// Makes what the database says active active again. One broken plugin does not stop it.
+    /// Makes what the database says active active again. One broken plugin does not stop it. Those that
+    /// take long are left to [`Manager::start_late_plugins`]: `true` if there are any.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn start_plugins(&self) -> Result<()> {
+    pub async fn start_plugins(&self) -> Result<bool> {
         self.run(|operations| operations.start().boxed()).await
+    }
+
+    /// Starts the plugins that take long, one after the other. Other operations come between.
+    pub async fn start_late_plugins(&self) {
+        loop {
+            match self.run(|operations| operations.start_late().boxed()).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::error!("a plugin is not started: {error}"),
+            }
+        }
     }
 
     /// Reads what the folders say about the plugins, without running any.

@@ -1,9 +1,12 @@
 //! The operations on plugins: what they share. Each is all or nothing: a failing step undoes those
 //! before it.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::directory::{Directory, PluginView};
 use super::generation::Generation;
@@ -12,6 +15,7 @@ use super::loader;
 use super::manager::{ManagerOptions, Report};
 use super::manifest::Manifest;
 use super::source::Source;
+use super::startup::Waiting;
 use super::world::World;
 use crate::error::{Error, Phase, Problem, Result, code};
 use crate::extension::Conflict;
@@ -29,6 +33,8 @@ pub struct Operations {
     pub(super) services: Arc<Services>,
     pub(super) options: ManagerOptions,
     pub(super) directory: Arc<Directory>,
+    /// Those that are started after the others, since they take long.
+    pub(super) late: Mutex<VecDeque<Waiting>>,
 }
 
 /// Keeps a plugin marked as busy.
@@ -57,7 +63,7 @@ impl Operations {
         options: ManagerOptions,
         directory: Arc<Directory>,
     ) -> Self {
-        Operations { services, options, directory }
+        Operations { services, options, directory, late: Mutex::default() }
     }
 
     pub(super) fn build(&self, generations: Vec<Arc<Generation>>) -> Result<World, Vec<Conflict>> {

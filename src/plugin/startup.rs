@@ -1,6 +1,6 @@
 //! Start, stop, and changes in the plugins folder.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -20,12 +20,16 @@ use crate::extension::Conflict;
 use crate::store::plugins::{self, PluginChanges, PluginFilter, PluginRecord};
 use crate::value::Map;
 
+/// A plugin that is loaded and not started yet.
+pub(super) type Waiting = (PluginRecord, Arc<Generation>);
+
 /// How many plugins are read and compiled at a time when the host starts.
 const PARALLEL_LOADS: usize = 4;
 
 impl Operations {
-    /// Makes what the database says is active active again.
-    pub async fn start(&self) -> Result<()> {
+    /// Makes what the database says is active active again, but for those that take long. Says whether
+    /// there are any.
+    pub async fn start(&self) -> Result<bool> {
         self.directory.serves();
         self.raise("plugins:initializing");
         self.tidy().await;
@@ -59,15 +63,79 @@ impl Operations {
                 Err(problems) => self.not_started(&record, problems).await,
             }
         }
+        let late = self.those_to_wait_for(&mut waiting);
         self.start_in_order(waiting).await;
         let active = self.services.world.load().generations().len();
-        tracing::info!(active, "plugins are up");
+        tracing::info!(active, late = late.len(), "plugins are up");
         self.raise("plugins:initialized");
         if self.options.automatic {
             self.take_in_new_folders().await;
         }
-        self.raise("plugins:ready");
-        Ok(())
+        if late.is_empty() {
+            self.raise("plugins:ready");
+        }
+        let are_late = !late.is_empty();
+        *self.late.lock() = late;
+        Ok(are_late)
+    }
+
+    /// Takes out those that take long to start, and what depends on them.
+    fn those_to_wait_for(&self, waiting: &mut Vec<Waiting>) -> VecDeque<Waiting> {
+        let is_slow = |generation: &Generation| {
+            self.services.points.iter().any(|point| point.is_slow(generation))
+        };
+        let (mut late, mut rest): (VecDeque<_>, Vec<_>) = (VecDeque::new(), Vec::new());
+        // Until nothing more is found that depends on what is late.
+        let mut ids: HashSet<String> = HashSet::new();
+        loop {
+            let before = ids.len();
+            for (_, generation) in waiting.iter() {
+                let needs = generation.manifest().dependencies.keys().any(|id| ids.contains(id));
+                if needs || is_slow(generation) {
+                    ids.insert(generation.plugin_id().to_owned());
+                }
+            }
+            if ids.len() == before {
+                break;
+            }
+        }
+        for (record, generation) in waiting.drain(..) {
+            if ids.contains(generation.plugin_id()) {
+                self.directory.change(generation.plugin_id(), |state| state.busy = true);
+                late.push_back((record, generation));
+            } else {
+                rest.push((record, generation));
+            }
+        }
+        *waiting = rest;
+        late
+    }
+
+    /// Starts the next of the plugins that take long to start. `false` if there is none.
+    pub async fn start_late(&self) -> Result<bool> {
+        let next = {
+            let mut late = self.late.lock();
+            let ids: HashSet<String> = late.iter().map(|(_, g)| g.plugin_id().to_owned()).collect();
+            let is_free =
+                |(_, g): &Waiting| g.manifest().dependencies.keys().all(|id| !ids.contains(id));
+            let at = late.iter().position(is_free).unwrap_or(0);
+            late.remove(at)
+        };
+        let Some((_, generation)) = next else { return Ok(false) };
+        let plugin_id = generation.plugin_id();
+        self.directory.change(plugin_id, |state| state.busy = false);
+        let record = plugins::by_plugin_id(&self.services.store.session(), plugin_id).await?;
+        let is_active = self.directory.state(plugin_id).active.is_some();
+        // Meanwhile somebody may have switched it off, or on.
+        if let Some(record) = record.filter(|record| record.is_activated && !is_active) {
+            let busy = self.busy(plugin_id);
+            self.start_in_order(vec![(record, Arc::clone(&generation))]).await;
+            drop(busy);
+        }
+        if self.late.lock().is_empty() {
+            self.raise("plugins:ready");
+        }
+        Ok(true)
     }
 
     /// Reads the manifests of all plugins without running anything.
@@ -85,12 +153,13 @@ impl Operations {
     }
 
     /// Brings up what is loaded, plugins after those that they depend on, and puts them all into
-    /// one new World.
-    async fn start_in_order(&self, mut waiting: Vec<(PluginRecord, Arc<Generation>)>) {
-        let mut up: Vec<Arc<Generation>> = Vec::new();
+    /// one new World, beside those that are in it already.
+    async fn start_in_order(&self, mut waiting: Vec<Waiting>) {
+        let before: Vec<Arc<Generation>> = self.services.world.load().generations().to_vec();
+        let mut up = before.clone();
         while !waiting.is_empty() {
             let known: HashSet<&str> = up.iter().map(|g| g.plugin_id()).collect();
-            let ready = |(_, g): &(PluginRecord, Arc<Generation>)| {
+            let ready = |(_, g): &Waiting| {
                 g.manifest().dependencies.keys().all(|id| known.contains(id.as_str()))
             };
             // Of those that wait for each other, or for what is not there, any one fails the check.
@@ -107,6 +176,7 @@ impl Operations {
             }
         }
         let world = self.fitting_world(&mut up).await;
+        up.retain(|generation| !before.iter().any(|other| Arc::ptr_eq(other, generation)));
         for generation in &up {
             let active = Some(Arc::clone(generation));
             self.directory.change(generation.plugin_id(), |state| state.active = active);
@@ -152,7 +222,7 @@ impl Operations {
                 let own = |conflict: &&Conflict| conflict.plugin_id == plugin_id;
                 let problems = conflicts.iter().filter(own).map(|c| c.problem.clone()).collect();
                 lifecycle::call_and_log(&generation, Function::Deactivate).await;
-                self.stop_services(&generation).await;
+                self.stop_services(plugin_id).await;
                 lifecycle::unload(&self.services, &generation).await;
                 self.fail(plugin_id, "activated", problems, false).await;
             }
@@ -279,7 +349,7 @@ impl Operations {
         match self.withdraw(&generation, &mut undo).await {
             Ok(()) => {
                 lifecycle::call_and_log(&generation, Function::Deactivate).await;
-                self.stop_services(&generation).await;
+                self.stop_services(plugin_id).await;
                 lifecycle::unload(&self.services, &generation).await;
                 Err(self.fail(plugin_id, "found", gone(""), false).await)
             }

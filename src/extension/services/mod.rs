@@ -122,11 +122,12 @@ impl ExtensionPoint for ServicePoint {
         containers.up(generation, &declared, before.as_deref()).await
     }
 
-    async fn stop(&self, generation: &Arc<Generation>) {
-        if declared(generation).is_some() {
-            let containers = &generation.services.containers;
-            containers.down(generation.plugin_id(), Extent::Deactivated).await;
-        }
+    async fn stop(&self, services: &Services, plugin_id: &str) {
+        services.containers.down(plugin_id, Extent::Deactivated).await;
+    }
+
+    fn is_slow(&self, generation: &Generation) -> bool {
+        declared(generation).is_some_and(|declared| declared.docker.up_on_activate)
     }
 
     async fn remove(&self, services: &Services, plugin_id: &str) {

@@ -94,9 +94,22 @@ impl Life {
         answer["data"]["getPlugins"][0].clone()
     }
 
+    /// The record, once the plugin is neither started nor stopped any more.
+    async fn settled(&self, server: &Server) -> Value {
+        let start = Instant::now();
+        loop {
+            let record = self.record(server).await;
+            if record["status"] != "LOADING" {
+                return record;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{record}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Whether what is there is what the record says.
     async fn assert_in_order(&self, server: &Server, point: u32) -> Value {
-        let record = self.record(server).await;
+        let record = self.settled(server).await;
         let mut left = self.left().await;
         // Without a volume yet, if it was never active.
         left.retain(|name| name != "volume life_kept");
@@ -198,6 +211,7 @@ async fn killed_while_it_starts() {
     server.signal(libc::SIGKILL);
     server.end();
     let server = life.serve();
+    life.settled(&server).await;
     let after = life.engine.docker.inspect_container(&web, none()).await.unwrap();
     assert_eq!(before.id, after.id);
     assert_eq!(before.state.unwrap().started_at, after.state.unwrap().started_at);

@@ -294,3 +294,42 @@ async fn a_disk_that_is_full_fails_the_build_and_nothing_else() {
     assert_eq!(engine.left(&data).await, Vec::<String>::new());
     host.stop().await;
 }
+
+/// A service that never becomes healthy keeps nobody else waiting when the host starts.
+#[tokio::test]
+async fn a_slow_service_does_not_hold_up_the_start() {
+    let Some(engine) = engine() else { return };
+    let host = TestHost::start_with(engine.settings()).await;
+    let compose = "services:\n  s:\n    image: {busybox}\n    command: [sleep, \"600\"]\n    stop_grace_period: 0s\n    \
+                   healthcheck: { test: \"test -e /tmp/never || test -e /go/now\", interval: 200ms, retries: 500 }\n    \
+                   volumes: [\"./go:/go:ro\"]\n";
+    write_plugin(&host.plugins, "slow", compose, &[("go/now", "")]);
+    let manager = host.host.manager();
+    host.ship("hello");
+    manager.install("hello", true).await.unwrap();
+    manager.activate("hello").await.unwrap();
+    manager.install("slow", true).await.unwrap();
+    manager.activate("slow").await.unwrap();
+    // While the host is down, the service comes to need something else.
+    let plugins = host.plugins.clone();
+    let dir = host.stop().await;
+    std::fs::remove_file(plugins.join("slow/go/now")).unwrap();
+    crate::support::write(&plugins.join("slow/go/later"), "");
+    let start = Instant::now();
+    let host = TestHost::start_in(dir, engine.settings()).await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    host.data(ADA, "{ hello_greet }", json!({})).await;
+    let state = host
+        .data(ADMIN, "{ getPlugins(input: { pluginId: \"slow\" }) { status } }", json!({}))
+        .await;
+    assert_eq!(state["getPlugins"][0]["status"], "LOADING");
+    let ready =
+        || async { host.client.get(format!("{}/readyz", host.url)).send().await.unwrap().status() };
+    assert_eq!(ready().await, 503);
+    crate::support::write(&plugins.join("slow/go/now"), "");
+    until("it is ready", async || ready().await == 200).await;
+    let got = host.data(ADA, "{ slow_get(name: \"s\") }", json!({})).await;
+    assert_eq!(got["slow_get"]["health"], "healthy");
+    host.host.manager().uninstall("slow", false).await.unwrap();
+    host.stop().await;
+}
