@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::{Accounts, NewUser};
 use crate::audit;
 use crate::cli::Backend;
+use crate::containers::ServiceState;
 use crate::control::{
     self, ControlHandler, ControlReply, ControlRequest, Operation, PluginFailure, PluginInfo,
+    ServiceInfo,
 };
 use crate::data_dir::DataDir;
 use crate::error::{Error, Phase, Problem, Result};
@@ -186,7 +188,9 @@ impl Control {
                 manager.restore(id, request.file.clone(), request.replace).await?
             }
         };
-        Ok(ControlReply { note: view.note.clone(), ..ControlReply::plugin(info(&view)) })
+        let services = manager.containers().services(id).iter().map(service).collect();
+        let plugin = PluginInfo { services, ..info(&view) };
+        Ok(ControlReply { note: view.note.clone(), ..ControlReply::plugin(plugin) })
     }
 }
 
@@ -246,6 +250,17 @@ fn info(view: &PluginView) -> PluginInfo {
         permissions: manifest.map(|m| m.permissions.clone()).unwrap_or_default(),
         granted_permissions: view.granted(),
         errors: view.errors.iter().map(failure).collect(),
+        services: Vec::new(),
+    }
+}
+
+fn service(state: &ServiceState) -> ServiceInfo {
+    ServiceInfo {
+        name: state.name.clone(),
+        state: state.state.as_str().to_owned(),
+        health: state.health.as_str().to_owned(),
+        url: state.url(),
+        error: state.error.clone(),
     }
 }
 

@@ -312,6 +312,16 @@ pub(super) fn info(plugin: &PluginInfo, reporter: &Reporter) -> String {
     }
     let mut text: String =
         lines.iter().map(|(key, value)| format!("{:<13}{value}\n", format!("{key}:"))).collect();
+    for service in &plugin.services {
+        let state = service.state.to_lowercase();
+        let health = match service.health.as_str() {
+            "none" => String::new(),
+            health => format!(", {health}"),
+        };
+        let url = service.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+        let error = service.error.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        text.push_str(&format!("{:<13}{} {state}{health}{url}{error}\n", "service:", service.name));
+    }
     for failure in &plugin.errors {
         let phase = failure.problem.phase.as_str();
         text.push_str(&format!("\n{} while in phase {phase}:\n", failure.at));

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::control::{ControlHandler, PluginFailure, PluginInfo};
+use crate::control::{ControlHandler, PluginFailure, PluginInfo, ServiceInfo};
 use crate::error::{Phase, Problem};
 use crate::plugin::manifest::Permissions;
 
@@ -43,6 +43,33 @@ fn the_command_line_is_well_formed() {
     for line in ["moondock", "moondock plugin install", "moondock plugin", "moondock check"] {
         assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
     }
+}
+
+#[test]
+fn info_shows_services() {
+    let service = ServiceInfo {
+        name: "search".into(),
+        state: "RUNNING".into(),
+        health: "healthy".into(),
+        url: Some("http://172.18.0.2:7700".into()),
+        error: None,
+    };
+    let ended = ServiceInfo {
+        name: "job".into(),
+        state: "EXITED".into(),
+        health: "none".into(),
+        url: None,
+        error: Some("it used too much".into()),
+    };
+    let plugin = PluginInfo { services: vec![service, ended], ..polls() };
+    let shown = plugin::info(&plugin, &Reporter::plain());
+    assert!(
+        shown.contains(
+            "service:     search running, healthy at http://172.18.0.2:7700\n\
+             service:     job exited: it used too much\n"
+        ),
+        "{shown}"
+    );
 }
 
 #[test]

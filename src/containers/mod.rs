@@ -13,6 +13,7 @@ mod logs;
 mod names;
 mod state;
 mod up;
+mod wait;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -228,6 +228,21 @@ pub struct PluginInfo {
     pub permissions: Permissions,
     pub granted_permissions: Permissions,
     pub errors: Vec<PluginFailure>,
+    /// Its containers, while it is active.
+    pub services: Vec<ServiceInfo>,
+}
+
+/// A container service of a plugin as the shell shows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceInfo {
+    pub name: String,
+    /// `RUNNING`, `RESTARTING`, `EXITED` or `MISSING`.
+    pub state: String,
+    /// `healthy`, `unhealthy`, `starting` or `none`.
+    pub health: String,
+    pub url: Option<String>,
+    pub error: Option<String>,
 }
 
 /// A problem and when it came up.

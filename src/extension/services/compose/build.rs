@@ -41,8 +41,8 @@ pub fn read(
         let message = format!("the context is a folder of the plugin, not {path:?}");
         return reader.parsed(at, Err(message));
     }
-    build.context = reader.parsed(at, within(folder, &path))?;
-    build.dockerfile = reader.parsed(at, inside(&dockerfile))?;
+    build.context = reader.parsed(at, inside(folder, &path))?;
+    build.dockerfile = reader.parsed(at, inside("", &dockerfile))?;
     let files = BuildContext::of(context.source, &build.context, &build.dockerfile);
     let files = files.map_err(|(line, message)| format!(".dockerignore:{line}: {message}"));
     let files = reader.parsed(at, files)?;
@@ -53,16 +53,6 @@ pub fn read(
     }
     build.context_hash = files.hash();
     Some(build)
-}
-
-/// A path that is relative to the folder of the Compose file, relative to the plugin's.
-pub fn within(folder: &str, path: &str) -> Result<String, String> {
-    if path.starts_with(['/', '~']) {
-        return inside(path);
-    }
-    inside(&format!("{folder}/{path}").trim_start_matches('/').to_owned()).map_err(|_| {
-        inside("..").err().unwrap_or_default().replacen("\"..\"", &format!("{path:?}"), 1)
-    })
 }
 
 fn args(

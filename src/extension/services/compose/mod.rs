@@ -4,8 +4,11 @@
 mod build;
 pub mod dotenv;
 mod interpolate;
+mod life;
 pub mod model;
+mod mounts;
 mod order;
+mod ports;
 mod reader;
 mod resources;
 mod service;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::model::{Exposed, Mount, MountSource, Port, Protocol};
 
+/// What a duration is, in words.
+pub const DURATION: &str = "a duration such as 1m30s";
+
 /// A size such as `64m` or `1gb`, in bytes; units are powers of 1024, in either case.
 pub fn bytes(text: &str) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
@@ -159,18 +162,20 @@ pub fn container_path(path: &str) -> Result<String, String> {
     }
 }
 
-/// A path inside the plugin's folder, without `.` and `..`; empty for the folder itself.
-pub fn inside(path: &str) -> Result<String, String> {
+/// The place in the plugin's folder of a path that is relative to `folder`, which is one of it: without
+/// `.` and `..`, and empty for the plugin's folder itself.
+pub fn inside(folder: &str, path: &str) -> Result<String, String> {
     let outside = || {
         Err(format!(
-            "{path:?} is not inside the plugin's folder; a plugin's containers see nothing else of this machine"
+            "{path:?} is not inside the plugin's folder; a plugin's containers see nothing else of this \
+             machine"
         ))
     };
     if path.starts_with(['/', '~']) || path.contains(['\\', '\0']) || path.contains("://") {
         return outside();
     }
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
+    for part in folder.split('/').chain(path.split('/')) {
         match part {
             "" | "." => {}
             ".." => {
@@ -281,11 +286,13 @@ mod tests {
             ("./a:/", None),
         ] {
             let found = mount(text).ok().and_then(|mount| match mount.source {
-                MountSource::Inside(path) => Some((inside(&path).ok()?, mount.read_only)),
+                MountSource::Inside(path) => Some((inside("", &path).ok()?, mount.read_only)),
                 other => panic!("{other:?}"),
             });
             assert_eq!(found.as_ref().map(|(p, r)| (p.as_str(), *r)), expected, "{text}");
         }
+        assert_eq!(inside("deploy/local", "../conf"), Ok("deploy/conf".into()));
+        assert!(inside("deploy", "../../conf").is_err());
         assert_eq!(mount("data:/x").map(|m| m.source), Ok(MountSource::Volume("data".into())));
         assert_eq!(mount("/x").map(|m| m.source), Ok(MountSource::Anonymous));
     }
