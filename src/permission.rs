@@ -104,7 +104,8 @@ pub fn sql(generation: &Generation) -> Result<(), Error> {
     deny(generation, "write SQL", "sql", "")
 }
 
-/// Whether a plugin may run containers.
+/// Whether a plugin may run containers. What an image does is nothing that could be noted and let pass, so
+/// even a monitored plugin needs the grant.
 ///
 /// # Errors
 /// The refusal, with what would have to be granted.
@@ -112,7 +113,8 @@ pub fn docker(generation: &Generation) -> Result<(), Error> {
     if generation.granted().permissions.docker {
         return Ok(());
     }
-    deny(generation, "run containers", "docker", "")
+    generation.services.audit.denied(generation.plugin_id(), "docker", "", false);
+    Err(refusal(generation.plugin_id(), "run containers", "docker", ""))
 }
 
 /// Whether a text can name a variable; what else is asked for is not worth an entry.
@@ -128,17 +130,21 @@ fn deny(generation: &Generation, what: &str, kind: &str, entry: &str) -> Result<
     if monitor {
         return Ok(());
     }
+    Err(refusal(plugin_id, what, kind, entry))
+}
+
+fn refusal(plugin_id: &str, what: &str, kind: &str, entry: &str) -> Error {
     let (asked, option) = match entry {
         "" => (String::new(), format!("--{kind}")),
         entry => (format!(" with \"{entry}\""), format!("--{kind} {entry}")),
     };
-    Err(Error::new(
+    Error::new(
         CODE,
         format!(
             "the plugin may not {what}: permissions.{kind}{asked} is not granted; an administrator grants \
              it with: moondock plugin grant {plugin_id} {option}"
         ),
-    ))
+    )
 }
 
 /// How far an entry of `permissions.http` goes for a URL; `None` if it is for other ones.

@@ -39,8 +39,7 @@ impl Containers {
     /// answers again, or when the host starts the next time.
     pub async fn down(&self, plugin_id: &str, extent: Extent) {
         self.forget(plugin_id);
-        // Without an id there is nothing of this host on any engine.
-        if self.instance.known().is_none() {
+        if !self.instance.has(plugin_id) {
             return;
         }
         if let Err(error) = self.take_down(plugin_id, extent).await {
@@ -85,6 +84,7 @@ impl Containers {
             }
             let own = format!("{}-", names::project(&instance, plugin_id));
             self.remove_images(&docker, |tag| tag.starts_with(&own)).await;
+            self.instance.ended(plugin_id);
         }
         Ok(())
     }
@@ -92,7 +92,9 @@ impl Containers {
     /// Takes down what is there of plugins that are not active or not installed: what a crash, or an
     /// engine that did not answer, has left over.
     pub async fn tidy(&self, known: &[Known]) -> Result<()> {
-        let Some(instance) = self.instance.known() else { return Ok(()) };
+        let Some(instance) = self.instance.known().filter(|_| self.instance.has_any()) else {
+            return Ok(());
+        };
         let docker = self.engine.get().await?;
         let labels = names::labeled(&[(names::INSTANCE, instance)]);
         let containers = self.list(&docker, instance, None).await?;
@@ -134,6 +136,9 @@ impl Containers {
             tag.starts_with(&prefix) && !installed.iter().any(|project| tag.starts_with(project))
         };
         self.remove_images(&docker, is_left).await;
+        for known in known.iter().filter(|known| !known.is_installed) {
+            self.instance.ended(&known.plugin_id);
+        }
         Ok(())
     }
 

@@ -47,7 +47,7 @@ impl Containers {
             return Ok(());
         }
         let docker = self.engine.get().await?;
-        let project = names::project(self.instance.id()?, generation.plugin_id());
+        let project = self.instance.begin(generation.plugin_id())?;
         for (name, service) in &declared.project.services {
             if let Some(build) = &service.build {
                 self.built(&docker, generation, declared, (&project, name), build).await?;

@@ -33,18 +33,26 @@ pub const STAYS_UP: &str = "dev.moondock.stays-up";
 pub const STAYS: &str = "dev.moondock.stays";
 
 const INSTANCE_FILE: &str = "instance-id";
+/// The folder with an empty file for each plugin that may have something on an engine, so that the engine
+/// is not asked about others.
+const MARKS: &str = "services";
 
 /// Tells the things of this host from those of others on the same engine. It is in the data dir, made
 /// when it is needed first.
 #[derive(Debug)]
 pub struct Instance {
     file: PathBuf,
+    marks: PathBuf,
     id: OnceLock<String>,
 }
 
 impl Instance {
     pub fn new(data_dir: PathBuf) -> Self {
-        Instance { file: data_dir.join(INSTANCE_FILE), id: OnceLock::new() }
+        Instance {
+            file: data_dir.join(INSTANCE_FILE),
+            marks: data_dir.join(MARKS),
+            id: OnceLock::new(),
+        }
     }
 
     /// The id, if there is one already: without one there is nothing of this host on any engine.
@@ -54,6 +62,40 @@ impl Instance {
         }
         let id = std::fs::read_to_string(&self.file).ok()?;
         is_id(id.trim()).then(|| self.id.get_or_init(|| id.trim().to_owned()).as_str())
+    }
+
+    /// The name of a plugin's project, of which something is about to be made.
+    ///
+    /// # Errors
+    /// When that cannot be noted in the data dir.
+    pub fn begin(&self, plugin_id: &str) -> Result<String> {
+        let mark = self.marks.join(plugin_id);
+        let marked = std::fs::create_dir_all(&self.marks).and_then(|()| std::fs::write(&mark, ""));
+        marked.map_err(|error| {
+            Error::unexpected(format!("cannot write {}: {error}", mark.display()))
+        })?;
+        Ok(project(self.id()?, plugin_id))
+    }
+
+    /// Whether a plugin may have something on the engine.
+    pub fn has(&self, plugin_id: &str) -> bool {
+        self.marks.join(plugin_id).exists()
+    }
+
+    /// Whether any plugin may.
+    pub fn has_any(&self) -> bool {
+        std::fs::read_dir(&self.marks).is_ok_and(|mut marks| marks.next().is_some())
+    }
+
+    /// Notes that a plugin has nothing on the engine any more.
+    pub fn ended(&self, plugin_id: &str) {
+        let mark = self.marks.join(plugin_id);
+        match std::fs::remove_file(&mark) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!("cannot remove {}: {error}", mark.display());
+            }
+            _ => {}
+        }
     }
 
     /// The id.

@@ -16,7 +16,7 @@ use bollard::query_parameters::{
 };
 
 use super::create::{Place, Wanted, wanted};
-use super::engine::FAILED;
+use super::engine::{FAILED, is_status};
 use super::wait::{Until, ends, has_ended_well, is_running};
 use super::{Containers, Running, ServiceState, names};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ impl Containers {
         let plugin_id = generation.plugin_id();
         let docker = self.engine.get().await?;
         let instance = self.instance.id()?;
-        let project = names::project(instance, plugin_id);
+        let project = self.instance.begin(plugin_id)?;
         let images = self.images(&docker, generation, declared, &project).await?;
         let folder = self.plugins_dir.join(plugin_id);
         let folder = folder.canonicalize().map_err(|error| {
@@ -60,12 +60,17 @@ impl Containers {
                 images.get(name).ok_or_else(|| Error::new(FAILED, "an image is missing"))?;
             containers.push((name, service, wanted(&place, declared, name, service, image)?));
         }
-        self.expect(generation, declared);
+        let served = self.expect(generation, declared);
         let mut made = Made::default();
         let started = self.start_all(&docker, &place, declared, &containers, &mut made).await;
         if let Err(error) = started {
             self.take_back(&docker, made).await;
             self.forget(plugin_id);
+            // What served goes on to be looked after.
+            if let Some(served) = served {
+                self.running.write().insert(plugin_id.to_owned(), served);
+                self.changed.notify_one();
+            }
             return Err(error);
         }
         self.seen_all(&docker, plugin_id, &containers).await;
@@ -87,23 +92,24 @@ impl Containers {
         Ok(())
     }
 
-    /// Notes that a plugin's services are about to be there. Until they are, nobody restarts them.
-    fn expect(&self, generation: &Arc<Generation>, declared: &Arc<Declared>) {
+    /// Notes that a plugin's services are about to be there, and gives those that were. Until they are,
+    /// nobody restarts them.
+    fn expect(&self, generation: &Arc<Generation>, declared: &Arc<Declared>) -> Option<Running> {
         let mut running = self.running.write();
         let before = running.remove(generation.plugin_id());
-        let mut services = before.map(|before| before.services).unwrap_or_default();
-        services.retain(|name, _| declared.project.services.contains_key(name));
-        for name in declared.project.services.keys() {
-            let empty = ServiceState { name: name.clone(), ..Default::default() };
-            services.entry(name.clone()).or_insert(empty);
-        }
+        let known = |name: &String| before.as_ref().and_then(|before| before.services.get(name));
+        let services = declared.project.services.keys().map(|name| {
+            let empty = || ServiceState { name: name.clone(), ..Default::default() };
+            (name.clone(), known(name).cloned().unwrap_or_else(empty))
+        });
         let entry = Running {
             declared: Arc::clone(declared),
             generation: Arc::downgrade(generation),
-            services,
+            services: services.collect(),
             is_changing: true,
         };
         running.insert(generation.plugin_id().to_owned(), entry);
+        before
     }
 
     async fn start_all(
@@ -205,8 +211,14 @@ impl Containers {
         name: &str,
         id: &str,
     ) -> Result<()> {
-        let started = docker.start_container(id, None::<StartContainerOptions>).await;
-        started.map_err(|e| self.engine.explain(&format!("starting the service \"{name}\""), &e))
+        match docker.start_container(id, None::<StartContainerOptions>).await {
+            Ok(()) => Ok(()),
+            // It runs already.
+            Err(error) if is_status(&error, 304) => Ok(()),
+            Err(error) => {
+                Err(self.engine.explain(&format!("starting the service \"{name}\""), &error))
+            }
+        }
     }
 
     pub(super) async fn inspect(

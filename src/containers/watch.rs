@@ -49,7 +49,7 @@ impl Containers {
     async fn look_on(self: &Arc<Self>, manager: Manager) {
         let mut failures = 0;
         loop {
-            if self.instance.known().is_none() {
+            if !self.instance.has_any() {
                 self.changed.notified().await;
             }
             match self.engine.get().await {

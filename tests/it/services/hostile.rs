@@ -236,6 +236,15 @@ async fn containers_need_a_grant() {
     let error = manager.activate("summarizer").await.unwrap_err();
     assert!(error.message.contains("not granted: docker"), "{error}");
     assert_eq!(engine.left(&data).await, Vec::<String>::new());
+    // Nothing that could be let pass and noted.
+    let id =
+        host.data(ADMIN, "{ getPlugins { id } }", json!({})).await["getPlugins"][0]["id"].clone();
+    let monitor =
+        "mutation($id: String!) { updatePlugin(input: { id: $id, monitor: true }) { monitor } }";
+    host.data(ADMIN, monitor, json!({ "id": id })).await;
+    let error = manager.activate("summarizer").await.unwrap_err();
+    assert!(error.message.contains("moondock plugin grant summarizer --docker"), "{error}");
+    assert_eq!(engine.left(&data).await, Vec::<String>::new());
     let all = json!({ "docker": true, "env": ["SUMMARIZER_BASE"] });
     manager.grant("summarizer", all).await.unwrap();
     manager.activate("summarizer").await.unwrap();
