@@ -66,7 +66,10 @@ impl Operations {
         let late = self.those_to_wait_for(&mut waiting);
         self.start_in_order(waiting).await;
         let active = self.services.world.load().generations().len();
-        tracing::info!(active, late = late.len(), "plugins are up");
+        tracing::info!(active, "plugins are up");
+        if !late.is_empty() {
+            tracing::info!(count = late.len(), "plugins with services are started next");
+        }
         self.raise("plugins:initialized");
         if self.options.automatic {
             self.take_in_new_folders().await;

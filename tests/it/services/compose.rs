@@ -170,6 +170,17 @@ async fn every_key_behaves_as_written() {
     assert_eq!(migrate["HostConfig"]["Memory"], 512 << 20);
     assert_eq!(migrate["HostConfig"]["NanoCpus"], 1_000_000_000);
     assert_eq!(migrate["HostConfig"]["PidsLimit"], 256);
+    let network = engine.network(&format!("{project}_back")).await;
+    assert_eq!((&network["Internal"], &network["Driver"]), (&json!(true), &json!("bridge")));
+    assert_eq!(network["Labels"]["com.docker.compose.network"], "back");
+    let network = engine.network(&format!("{project}_front")).await;
+    assert_eq!(
+        (&network["Internal"], &network["Labels"]["which"]),
+        (&json!(false), &json!("front"))
+    );
+    let volume = engine.docker.inspect_volume(&format!("{project}_data")).await.unwrap();
+    assert_eq!(volume.labels["keep"], "yes");
+    assert_eq!(volume.labels["com.docker.compose.volume"], "data");
     let started = |container: &Value| container["State"]["StartedAt"].as_str().unwrap().to_owned();
     assert!(started(&db) < started(&migrate) || started(&migrate) < started(&api));
     assert!(started(&db) < started(&api) && started(&migrate) < started(&api));

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
+    ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    LogsOptionsBuilder,
 };
 use futures_util::StreamExt;
 use moondock::settings::Settings;
@@ -122,6 +123,12 @@ impl Engine {
         }
         let code = self.docker.inspect_exec(&exec).await.unwrap().exit_code.unwrap();
         (written, code)
+    }
+
+    /// What the engine says about a network.
+    pub async fn network(&self, name: &str) -> serde_json::Value {
+        let found = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
+        serde_json::to_value(found.unwrap()).unwrap()
     }
 
     /// What the engine says about a container.

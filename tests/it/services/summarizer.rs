@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::engine::{engine, ship_summarizer};
+use super::engine::{engine, ship_summarizer, write_plugin};
 use crate::graphql::shipped::pinned;
-use crate::support::{ADA, ADMIN, TestHost};
+use crate::support::{ADA, ADMIN, TestHost, write};
 
 pub const ASK: &str =
     "query($text: String!) { summarizer_summarize(text: $text, sentences: 2) { text sentences } }";
@@ -55,5 +55,39 @@ async fn it_is_built_started_used_stopped_and_removed() {
 
     manager.uninstall("summarizer", false).await.unwrap();
     assert_eq!(engine.left(&data).await, Vec::<String>::new());
+    host.stop().await;
+}
+
+/// `onActivate` can use the services already, and `onDeactivate` still.
+#[tokio::test]
+async fn services_are_there_before_and_after_the_plugin_is() {
+    let Some(engine) = engine() else { return };
+    let host = TestHost::start_with(engine.settings()).await;
+    let compose = "services:\n  web:\n    image: {busybox}\n    command: [httpd, -f, -p, \"8080\"]\n    \
+                   expose: [\"8080\"]\n    stop_grace_period: 0s\n";
+    write_plugin(&host.plugins, "early", compose, &[]);
+    let main = "local M = {}\n\
+                local function ask(ctx) return ctx.http:get(ctx.services.web.url .. \"/none\").status end\n\
+                function M.onActivate(ctx) ctx.kv:set(\"activated\", ask(ctx)) end\n\
+                function M.onDeactivate(ctx) ctx.kv:set(\"deactivated\", ask(ctx)) end\n\
+                function M.register(builder)\n\
+                builder:queryField(\"seen\", { type = \"JSON\", auth = \"public\",\n\
+                resolve = function(_, _, ctx) return { ctx.kv:get(\"activated\"), ctx.kv:get(\"deactivated\") } end })\n\
+                end\nreturn M\n";
+    write(&host.plugins.join("early/init.lua"), main);
+    let manager = host.host.manager();
+    manager.install("early", true).await.unwrap();
+    manager.activate("early").await.unwrap();
+    manager.deactivate("early", false).await.unwrap();
+    manager.activate("early").await.unwrap();
+    let seen = host.data(ADA, "{ early_seen }", json!({})).await;
+    assert_eq!(seen["early_seen"], json!([404, 404]));
+    // What fails then is taken back with its containers.
+    manager.deactivate("early", false).await.unwrap();
+    let broken = main.replace("ctx.kv:set(\"activated\", ask(ctx))", "error(\"no\")");
+    write(&host.plugins.join("early/init.lua"), &broken);
+    manager.activate("early").await.unwrap_err();
+    assert_eq!(engine.left(&host.dir.path().join("data")).await, Vec::<String>::new());
+    manager.uninstall("early", false).await.unwrap();
     host.stop().await;
 }
