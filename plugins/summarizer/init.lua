@@ -2,6 +2,25 @@ local M = {}
 
 local MAX_LENGTH = 100000
 
+-- The container may be about to be started again.
+local function ask(ctx, args)
+	local url = ctx.services.summarizer.url
+	local ok, response = pcall(function()
+		return url and ctx.http:post(url .. "/cgi-bin/summarize", {
+			query = { sentences = args.sentences },
+			headers = { ["content-type"] = "text/plain; charset=utf-8" },
+			body = args.text,
+		})
+	end)
+	if ok and response then
+		return response
+	end
+	if url then
+		ctx.logger:warn("the service does not answer", { reason = tostring(response) })
+	end
+	ctx:fail("summarizer_unavailable", "The summarizer is not running; try again in a moment")
+end
+
 function M.register(builder)
 	builder:objectType("Summary", {
 		description = "What a text comes down to.",
@@ -19,15 +38,7 @@ function M.register(builder)
 			sentences = { type = "Int!", default = 3, min = 1, max = 50, description = "How many." },
 		},
 		resolve = function(_, args, ctx)
-			local service = ctx.services.summarizer
-			if not service.url then
-				ctx:fail("summarizer_unavailable", "The summarizer is not running; try again in a moment")
-			end
-			local response = ctx.http:post(service.url .. "/cgi-bin/summarize", {
-				query = { sentences = args.sentences },
-				headers = { ["content-type"] = "text/plain; charset=utf-8" },
-				body = args.text,
-			})
+			local response = ask(ctx, args)
 			if response.status ~= 200 then
 				error("the service answers " .. response.status .. ": " .. response.body)
 			end

@@ -91,10 +91,7 @@ impl ExtensionPoint for ServicePoint {
         };
         if !generation.granted().permissions.docker {
             let plugin = generation.plugin_id();
-            tracing::info!(
-                plugin,
-                "its images are built when it is activated, once docker is granted"
-            );
+            tracing::info!(plugin, "docker is not granted yet: images are built at activation");
             return Ok(());
         }
         generation.services.containers.build(generation, &declared).await

@@ -13,7 +13,7 @@ use crate::graphql::socket::Socket;
 use crate::support::{ADA, ADMIN, TestHost};
 
 /// Waits for an event of a name and gives its payload.
-async fn hear(events: &mut Receiver<Event>, name: &str) -> Value {
+pub async fn hear(events: &mut Receiver<Event>, name: &str) -> Value {
     let heard = async {
         loop {
             let event = events.recv().await.unwrap();
