@@ -79,11 +79,11 @@ impl Containers {
             let volumes = volumes.map_err(|e| self.engine.explain("the volumes", &e))?;
             for volume in volumes.volumes.unwrap_or_default() {
                 if !volume.labels.contains_key(names::STAYS) {
-                    self.remove_volume(&docker, &volume.name).await;
+                    self.remove_volume(&docker, &volume.name).await?;
                 }
             }
             let own = format!("{}-", names::project(&instance, plugin_id));
-            self.remove_images(&docker, |tag| tag.starts_with(&own)).await;
+            self.remove_images(&docker, |tag| tag.starts_with(&own)).await?;
             self.instance.ended(plugin_id);
         }
         Ok(())
@@ -135,7 +135,7 @@ impl Containers {
         let is_left = |tag: &str| {
             tag.starts_with(&prefix) && !installed.iter().any(|project| tag.starts_with(project))
         };
-        self.remove_images(&docker, is_left).await;
+        self.remove_images(&docker, is_left).await?;
         for known in known.iter().filter(|known| !known.is_installed) {
             self.instance.ended(&known.plugin_id);
         }
@@ -155,16 +155,16 @@ impl Containers {
                     .explain(&format!("stopping the service \"{name}\""), &error));
             }
         }
-        self.remove_container(docker, id).await;
-        Ok(())
+        self.remove_container(docker, id).await
     }
 
-    pub(super) async fn remove_container(&self, docker: &Docker, id: &str) {
+    pub(super) async fn remove_container(&self, docker: &Docker, id: &str) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match docker.remove_container(id, Some(options)).await {
-            Ok(()) => {}
-            Err(error) if is_status(&error, 404) || is_status(&error, 409) => {}
-            Err(error) => tracing::warn!("the container {id} is not removed: {error}"),
+            Ok(()) => Ok(()),
+            // It is gone, or about to be.
+            Err(error) if is_status(&error, 404) || is_status(&error, 409) => Ok(()),
+            Err(error) => Err(self.engine.explain(&format!("removing the container {id}"), &error)),
         }
     }
 
@@ -176,12 +176,12 @@ impl Containers {
         }
     }
 
-    pub(super) async fn remove_volume(&self, docker: &Docker, name: &str) {
+    pub(super) async fn remove_volume(&self, docker: &Docker, name: &str) -> Result<()> {
         let options = RemoveVolumeOptionsBuilder::new().force(true).build();
         match docker.remove_volume(name, Some(options)).await {
-            Ok(()) => {}
-            Err(error) if is_status(&error, 404) => {}
-            Err(error) => tracing::warn!("the volume {name} is not removed: {error}"),
+            Ok(()) => Ok(()),
+            Err(error) if is_status(&error, 404) => Ok(()),
+            Err(error) => Err(self.engine.explain(&format!("removing the volume {name}"), &error)),
         }
     }
 }

@@ -116,7 +116,9 @@ impl Containers {
             Ok(()) => self.there(docker, &name).await?,
             Err(error) => {
                 let own = format!("{repository}:");
-                self.remove_images(docker, |tag| tag.starts_with(&own)).await;
+                if let Err(left) = self.remove_images(docker, |tag| tag.starts_with(&own)).await {
+                    tracing::warn!("what was built is removed later: {left}");
+                }
                 return Err(Error { message: format!("{what}: {}", error.message), ..error });
             }
         };
@@ -197,8 +199,7 @@ impl Containers {
         }
         // The last stage is the image itself.
         let of_last = format!("{repository}:stage-{}", output.stage);
-        self.untag(docker, &of_last).await;
-        Ok(())
+        self.untag(docker, &of_last).await
     }
 
     /// Tells a line. What a step made gets a name at once, so that it is found again, to be used by the
@@ -277,35 +278,44 @@ impl Containers {
         }
     }
 
-    /// Removes the names that `which` picks, and the images that have no other. What cannot be removed is
-    /// said in the log.
-    pub(super) async fn remove_images(&self, docker: &Docker, which: impl Fn(&str) -> bool) {
-        let found = match docker.list_images(None::<ListImagesOptions>).await {
-            Ok(found) => found,
-            Err(error) => return tracing::warn!("images cannot be listed: {error}"),
-        };
-        for image in found {
+    /// Removes the names that `which` picks, and the images that have no other.
+    ///
+    /// # Errors
+    /// When some of them cannot be removed; the others are.
+    pub(super) async fn remove_images(
+        &self,
+        docker: &Docker,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let found = docker.list_images(None::<ListImagesOptions>).await;
+        let mut failed = None;
+        for image in found.map_err(|error| self.engine.explain("the images", &error))? {
             if image.labels.contains_key(names::STAYS) {
                 continue;
             }
             for tag in image.repo_tags.iter().filter(|tag| which(names::plain(tag))) {
-                self.untag(docker, tag).await;
+                failed = self.untag(docker, tag).await.err().or(failed);
             }
         }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Takes a name from an image, and removes it with what it was made from if nothing else needs it.
-    async fn untag(&self, docker: &Docker, name: &str) {
-        for attempt in 1..=REMOVALS {
+    async fn untag(&self, docker: &Docker, name: &str) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let options = RemoveImageOptionsBuilder::new().build();
             match docker.remove_image(name, Some(options), None).await {
-                Ok(_) => return,
-                Err(error) if is_status(&error, 404) => return,
+                Ok(_) => return Ok(()),
+                Err(error) if is_status(&error, 404) => return Ok(()),
                 // A build that was cut off has yet to end its container.
                 Err(error) if is_status(&error, 409) && attempt < REMOVALS => {
                     tokio::time::sleep(REMOVAL_WAIT).await;
                 }
-                Err(error) => tracing::warn!("the image {name} is not removed: {error}"),
+                Err(error) => {
+                    return Err(self.engine.explain(&format!("removing the image {name}"), &error));
+                }
             }
         }
     }

@@ -88,7 +88,9 @@ impl Containers {
                 && !tag.contains(":stage-")
                 && !needed.iter().any(|name| name == tag)
         };
-        self.remove_images(&docker, is_old).await;
+        if let Err(error) = self.remove_images(&docker, is_old).await {
+            tracing::warn!(plugin = plugin_id, "images of earlier versions stay: {error}");
+        }
         Ok(())
     }
 
@@ -335,16 +337,15 @@ impl Containers {
     }
 
     async fn take_back(&self, docker: &Docker, made: Made) {
+        let left = |error| tracing::warn!("not taken back, and removed later: {error}");
         for id in made.containers.iter().rev() {
-            self.remove_container(docker, id).await;
+            self.remove_container(docker, id).await.unwrap_or_else(left);
         }
         for name in made.networks.iter().rev() {
-            if let Err(error) = self.remove_network(docker, name).await {
-                tracing::warn!("not taken back: {error}");
-            }
+            self.remove_network(docker, name).await.unwrap_or_else(left);
         }
         for name in made.volumes.iter().rev() {
-            self.remove_volume(docker, name).await;
+            self.remove_volume(docker, name).await.unwrap_or_else(left);
         }
     }
 
