@@ -359,8 +359,20 @@ impl Host {
         let connections = TaskTracker::new();
         let router = self.router_until(stop.clone(), connections.clone());
         let grace = self.settings.shutdown_grace;
+        let containers = Arc::clone(&self.services.containers);
         async move {
-            let served = server::serve(listener, router?, stop, grace).await;
+            // Requests that wait for an image or a service would hold up the end.
+            let stopping = stop.clone();
+            let hurry = Arc::clone(&containers);
+            let giving_up = tokio::spawn(async move {
+                stopping.cancelled().await;
+                hurry.give_up();
+            });
+            let served = server::serve(listener, router?, stop.clone(), grace).await;
+            if stop.is_cancelled() {
+                containers.give_up();
+            }
+            giving_up.abort();
             connections.close();
             // They end by themselves; one whose client does not listen is not waited for.
             let _ = tokio::time::timeout(GOODBYE, connections.wait()).await;
@@ -438,6 +450,7 @@ impl Host {
     pub async fn stop(self) {
         self.ready.store(false, Ordering::SeqCst);
         self.stopping.cancel();
+        self.services.containers.give_up();
         if let Some(dispatcher) = self.dispatcher.get() {
             dispatcher.stop(self.settings.shutdown_grace).await;
         }

@@ -105,7 +105,7 @@ impl Containers {
         logs::progress(generation, "plugin:building", service, &what);
         let run =
             self.run_build(docker, generation, declared, service, (&name, &repository), build, tar);
-        let done = match tokio::time::timeout(limit, run).await {
+        let done = match tokio::time::timeout(limit, self.unless_stopping(run)).await {
             Ok(done) => done,
             Err(_) => {
                 let message = format!("it took longer than the {} s it may", limit.as_secs());
@@ -258,7 +258,7 @@ impl Containers {
             Ok(())
         };
         let limit = self.settings.build_timeout;
-        tokio::time::timeout(limit, pull).await.map_err(|_| {
+        tokio::time::timeout(limit, self.unless_stopping(pull)).await.map_err(|_| {
             let message = format!("{what}: it took longer than the {} s it may", limit.as_secs());
             Error::new(FAILED, message)
         })??;

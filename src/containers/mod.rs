@@ -22,6 +22,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 pub use down::{Extent, Known};
 pub use engine::{FAILED, UNAVAILABLE};
@@ -29,6 +30,7 @@ pub use state::{Health, RunState, ServiceState};
 
 use self::engine::Engine;
 use self::names::Instance;
+use crate::error::{Error, Result};
 use crate::extension::services::Declared;
 use crate::plugin::generation::Generation;
 use crate::settings::docker::DockerSettings;
@@ -39,6 +41,8 @@ pub struct Containers {
     settings: DockerSettings,
     plugins_dir: PathBuf,
     instance: Instance,
+    /// The host stops: nothing that takes long is begun or waited for any more.
+    stopping: CancellationToken,
     running: RwLock<BTreeMap<String, Running>>,
     /// Told when `running` has got a plugin.
     changed: Notify,
@@ -67,9 +71,16 @@ impl Containers {
             settings,
             plugins_dir,
             instance: Instance::new(data_dir),
+            stopping: CancellationToken::new(),
             running: RwLock::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// The host is about to stop: images that are being built and services that are waited for are given
+    /// up, and what was made for them is taken back.
+    pub fn give_up(&self) {
+        self.stopping.cancel();
     }
 
     /// Lets another generation have the services of the one before it, which declares the same. `false`
@@ -80,5 +91,16 @@ impl Containers {
         running.generation = Arc::downgrade(generation);
         running.declared = Arc::clone(declared);
         true
+    }
+
+    /// What something that takes long comes to, unless the host stops before.
+    async fn unless_stopping<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.stopping.cancelled() => {
+                Err(Error::new(FAILED, "it was given up, because the host stops"))
+            }
+        }
     }
 }

@@ -62,7 +62,8 @@ impl Containers {
         }
         let served = self.expect(generation, declared);
         let mut made = Made::default();
-        let started = self.start_all(&docker, &place, declared, &containers, &mut made).await;
+        let start = self.start_all(&docker, &place, declared, &containers, &mut made);
+        let started = self.unless_stopping(start).await;
         if let Err(error) = started {
             self.take_back(&docker, made).await;
             self.forget(plugin_id);

@@ -48,7 +48,8 @@ impl Life {
              RUN sleep 0.3; echo 3 > /3\n"
         );
         let plugins = dir.path().join("plugins");
-        write_plugin(&plugins, "life", COMPOSE, &[("Dockerfile", &dockerfile)]);
+        let files = [("Dockerfile", &*dockerfile), (".dockerignore", "docker-compose.yml")];
+        write_plugin(&plugins, "life", COMPOSE, &files);
         Life { engine, dir, mark }
     }
 
@@ -243,5 +244,45 @@ async fn killed_while_it_stops() {
     if life.assert_in_order(&server, 99).await["isInstalled"] != true {
         life.done(&["plugin", "install", "life", "--grant"]);
     }
+    life.ends(server).await;
+}
+
+/// An image that is being built does not keep the host from ending.
+#[tokio::test]
+async fn stopping_does_not_wait_for_a_build_or_a_start() {
+    let Some(engine) = engine() else { return };
+    let life = Life::new(engine);
+    let file = life.dir.path().join("plugins/life/Dockerfile");
+    let dockerfile = std::fs::read_to_string(&file).unwrap();
+    let slow = dockerfile.replace("sleep 0.3; echo 3", "sleep 60; echo 3");
+    std::fs::write(&file, &slow).unwrap();
+    let server = life.serve();
+    let mut child = life.step(&["plugin", "install", "life", "--grant"]);
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    let start = Instant::now();
+    let (code, log) = server.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    assert!(log.contains("because the host stops"), "{log}");
+    child.wait().unwrap();
+    let server = life.serve();
+    life.assert_in_order(&server, 0).await;
+    std::fs::write(&file, &dockerfile).unwrap();
+    life.done(&["plugin", "install", "life", "--grant"]);
+
+    // The same while it waits for a service.
+    let compose = life.dir.path().join("plugins/life/docker-compose.yml");
+    let text = std::fs::read_to_string(&compose).unwrap();
+    std::fs::write(&compose, text.replace("test: \"true\"", "test: \"sleep 60\"")).unwrap();
+    let mut child = life.step(&["plugin", "activate", "life"]);
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    let start = Instant::now();
+    let (code, log) = server.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    child.wait().unwrap();
+    std::fs::write(&compose, &text).unwrap();
+    let server = life.serve();
+    life.assert_in_order(&server, 1).await;
     life.ends(server).await;
 }
