@@ -9,6 +9,8 @@ use bollard::models::{
     MountType, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
+use indexmap::IndexMap;
+
 use super::engine::FAILED;
 use super::images::Image;
 use super::names;
@@ -37,6 +39,25 @@ pub struct Place<'a> {
     pub project: &'a str,
     /// The plugin's folder, absolute and without links.
     pub folder: &'a Path,
+}
+
+impl Place<'_> {
+    /// What the author of the Compose file has written, the labels by which everything of the plugin is
+    /// found, and `more`.
+    pub fn labels(
+        &self,
+        written: &IndexMap<String, String>,
+        more: &[(&str, &str)],
+    ) -> HashMap<String, String> {
+        let own = [
+            (names::PROJECT, self.project),
+            (names::VERSION, names::COMPOSE_VERSION),
+            (names::INSTANCE, self.instance),
+            (names::PLUGIN, self.plugin_id),
+        ];
+        let own = own.iter().chain(more).map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        written.clone().into_iter().chain(own).collect()
+    }
 }
 
 /// The container of a service.
@@ -139,7 +160,6 @@ fn labels(
     service: &Service,
     image: &Image,
 ) -> HashMap<String, String> {
-    let mut labels: HashMap<String, String> = service.labels.clone().into_iter().collect();
     let depends: Vec<String> = service
         .depends_on
         .iter()
@@ -152,21 +172,17 @@ fn labels(
             format!("{other}:{condition}:false")
         })
         .collect();
-    let file = place.folder.join(&declared.docker.compose_file);
-    let of_compose = [
-        (names::PROJECT, place.project.to_owned()),
-        (names::SERVICE, name.to_owned()),
-        (names::NUMBER, "1".to_owned()),
-        (names::ONE_OFF, "False".to_owned()),
-        (names::VERSION, names::COMPOSE_VERSION.to_owned()),
-        (names::DEPENDS_ON, depends.join(",")),
-        (names::WORKING_DIR, place.folder.display().to_string()),
-        (names::CONFIG_FILES, file.display().to_string()),
-        ("com.docker.compose.image", image.id.clone()),
-        (names::INSTANCE, place.instance.to_owned()),
-        (names::PLUGIN, place.plugin_id.to_owned()),
+    let file = place.folder.join(&declared.docker.compose_file).display().to_string();
+    let more = [
+        (names::SERVICE, name),
+        (names::NUMBER, "1"),
+        (names::ONE_OFF, "False"),
+        (names::DEPENDS_ON, &*depends.join(",")),
+        (names::WORKING_DIR, &*place.folder.display().to_string()),
+        (names::CONFIG_FILES, &*file),
+        ("com.docker.compose.image", &*image.id),
     ];
-    labels.extend(of_compose.map(|(name, value)| (name.to_owned(), value)));
+    let mut labels = place.labels(&service.labels, &more);
     if !declared.docker.down_on_deactivate {
         labels.insert(names::STAYS_UP.to_owned(), "true".to_owned());
     }

@@ -1,10 +1,11 @@
 //! Stopping and removing the containers of plugins, and what else was made for them.
 
+use std::collections::HashMap;
+
 use bollard::Docker;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
 };
 
 use super::engine::is_status;
@@ -65,19 +66,13 @@ impl Containers {
             self.end(&docker, container).await?;
         }
         let labels = [(names::INSTANCE, instance.as_str()), (names::PLUGIN, plugin_id)];
-        let filters = names::labeled(&labels);
         if self.list(&docker, &instance, Some(plugin_id)).await?.is_empty() {
-            let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-            let networks = docker.list_networks(Some(options)).await;
-            for network in networks.map_err(|e| self.engine.explain("the networks", &e))? {
+            for network in self.networks_with(&docker, &labels).await? {
                 self.remove_network(&docker, &network.name.unwrap_or_default()).await?;
             }
         }
         if extent == Extent::Uninstalled {
-            let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
-            let volumes = docker.list_volumes(Some(options)).await;
-            let volumes = volumes.map_err(|e| self.engine.explain("the volumes", &e))?;
-            for volume in volumes.volumes.unwrap_or_default() {
+            for volume in self.volumes_with(&docker, &labels).await? {
                 if !volume.labels.contains_key(names::STAYS) {
                     self.remove_volume(&docker, &volume.name).await?;
                 }
@@ -96,22 +91,16 @@ impl Containers {
             return Ok(());
         };
         let docker = self.engine.get().await?;
-        let labels = names::labeled(&[(names::INSTANCE, instance)]);
-        let containers = self.list(&docker, instance, None).await?;
-        let mut ids: Vec<String> =
-            containers.iter().filter_map(|c| label(c, names::PLUGIN)).map(str::to_owned).collect();
-        let options = ListNetworksOptionsBuilder::new().filters(&labels).build();
-        let networks = docker.list_networks(Some(options)).await;
-        let of = |labels: Option<&std::collections::HashMap<String, String>>| {
-            labels.and_then(|labels| labels.get(names::PLUGIN)).cloned()
-        };
-        for network in networks.map_err(|e| self.engine.explain("the networks", &e))? {
+        let own = [(names::INSTANCE, instance)];
+        let of = |labels: Option<&HashMap<String, String>>| labels?.get(names::PLUGIN).cloned();
+        let mut ids: Vec<String> = Vec::new();
+        for container in self.list(&docker, instance, None).await? {
+            ids.extend(of(container.labels.as_ref()));
+        }
+        for network in self.networks_with(&docker, &own).await? {
             ids.extend(of(network.labels.as_ref()));
         }
-        let options = ListVolumesOptionsBuilder::new().filters(&labels).build();
-        let volumes = docker.list_volumes(Some(options)).await;
-        let volumes = volumes.map_err(|e| self.engine.explain("the volumes", &e))?;
-        for volume in volumes.volumes.unwrap_or_default() {
+        for volume in self.volumes_with(&docker, &own).await? {
             ids.extend(of(Some(&volume.labels)));
         }
         ids.sort();

@@ -11,6 +11,7 @@ mod engine;
 mod images;
 mod logs;
 mod names;
+mod shared;
 mod state;
 mod up;
 mod wait;

@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bollard::Docker;
-use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, NetworkConnectRequest, NetworkCreateRequest,
-    VolumeCreateRequest,
-};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, StartContainerOptions,
+    StartContainerOptions,
 };
 
 use super::create::{Place, Wanted, wanted};
@@ -26,10 +23,10 @@ use crate::plugin::generation::Generation;
 
 /// What was made, to be taken back.
 #[derive(Default)]
-struct Made {
+pub(super) struct Made {
     containers: Vec<String>,
-    networks: Vec<String>,
-    volumes: Vec<String>,
+    pub networks: Vec<String>,
+    pub volumes: Vec<String>,
 }
 
 impl Containers {
@@ -135,7 +132,7 @@ impl Containers {
                 self.end(docker, found).await?;
             }
         }
-        self.networks(docker, place, declared, &there, made).await?;
+        let stale = self.networks(docker, place, declared, &mut there, made).await?;
         self.volumes(docker, place, declared, made).await?;
         let mut ids: BTreeMap<&str, String> = BTreeMap::new();
         for (name, service, wanted) in containers {
@@ -159,6 +156,10 @@ impl Containers {
             if let Some(id) = ids.get(name.as_str()) {
                 self.wait(docker, id, (name, service), Until::Serving, deadline).await?;
             }
+        }
+        // Nobody is in them any more.
+        for network in stale {
+            self.remove_network(docker, &network).await?;
         }
         Ok(())
     }
@@ -232,109 +233,6 @@ impl Containers {
     ) -> Result<ContainerInspectResponse> {
         let found = docker.inspect_container(id, None::<InspectContainerOptions>).await;
         found.map_err(|e| self.engine.explain(&format!("looking at the service \"{name}\""), &e))
-    }
-
-    async fn networks(
-        &self,
-        docker: &Docker,
-        place: &Place<'_>,
-        declared: &Declared,
-        there: &HashMap<String, ContainerSummary>,
-        made: &mut Made,
-    ) -> Result<()> {
-        let labels = [(names::INSTANCE, place.instance), (names::PLUGIN, place.plugin_id)];
-        let options = ListNetworksOptionsBuilder::new().filters(&names::labeled(&labels)).build();
-        let found = docker.list_networks(Some(options)).await;
-        let found = found.map_err(|e| self.engine.explain("the networks", &e))?;
-        for (key, network) in &declared.project.networks {
-            let name = names::network(place.project, key);
-            let hash = names::hash(network);
-            let before = found.iter().find(|found| found.name.as_deref() == Some(&name));
-            if let Some(before) = before {
-                let labels = before.labels.clone().unwrap_or_default();
-                if labels.get(names::CONFIG_HASH) == Some(&hash) {
-                    continue;
-                }
-                // Its containers go with it; they are made anew.
-                for container in there.values() {
-                    self.end(docker, container).await?;
-                }
-                self.remove_network(docker, &name).await?;
-            }
-            let mut labels: HashMap<String, String> = network.labels.clone().into_iter().collect();
-            labels.extend(
-                [
-                    (names::PROJECT, place.project),
-                    (names::NETWORK, key),
-                    (names::VERSION, names::COMPOSE_VERSION),
-                    (names::CONFIG_HASH, &hash),
-                    (names::INSTANCE, place.instance),
-                    (names::PLUGIN, place.plugin_id),
-                ]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-            );
-            let request = NetworkCreateRequest {
-                name: name.clone(),
-                driver: Some("bridge".to_owned()),
-                internal: Some(network.internal),
-                labels: Some(labels),
-                ..Default::default()
-            };
-            docker
-                .create_network(request)
-                .await
-                .map_err(|e| self.engine.explain(&format!("the network \"{key}\""), &e))?;
-            made.networks.push(name);
-        }
-        Ok(())
-    }
-
-    async fn volumes(
-        &self,
-        docker: &Docker,
-        place: &Place<'_>,
-        declared: &Declared,
-        made: &mut Made,
-    ) -> Result<()> {
-        if declared.project.volumes.is_empty() {
-            return Ok(());
-        }
-        let labels = [(names::INSTANCE, place.instance), (names::PLUGIN, place.plugin_id)];
-        let options = ListVolumesOptionsBuilder::new().filters(&names::labeled(&labels)).build();
-        let found = docker.list_volumes(Some(options)).await;
-        let found = found.map_err(|e| self.engine.explain("the volumes", &e))?;
-        let found = found.volumes.unwrap_or_default();
-        for (key, volume) in &declared.project.volumes {
-            let name = names::volume(place.project, key);
-            if found.iter().any(|found| found.name == name) {
-                continue;
-            }
-            let mut labels: HashMap<String, String> = volume.labels.clone().into_iter().collect();
-            labels.extend(
-                [
-                    (names::PROJECT, place.project),
-                    (names::VOLUME, key),
-                    (names::VERSION, names::COMPOSE_VERSION),
-                    (names::INSTANCE, place.instance),
-                    (names::PLUGIN, place.plugin_id),
-                ]
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-            );
-            if !declared.docker.remove_on_uninstall {
-                labels.insert(names::STAYS.to_owned(), "true".to_owned());
-            }
-            let request = VolumeCreateRequest {
-                name: Some(name.clone()),
-                labels: Some(labels),
-                ..Default::default()
-            };
-            docker
-                .create_volume(request)
-                .await
-                .map_err(|e| self.engine.explain(&format!("the volume \"{key}\""), &e))?;
-            made.volumes.push(name);
-        }
-        Ok(())
     }
 
     async fn take_back(&self, docker: &Docker, made: Made) {

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod failures;
 pub mod generation;
 mod install;
+mod late;
 mod later;
 pub mod lifecycle;
 pub mod loader;

@@ -10,12 +10,12 @@ use parking_lot::Mutex;
 
 use super::directory::{Directory, PluginView};
 use super::generation::Generation;
+use super::late::Waiting;
 use super::lifecycle::{event, failed};
 use super::loader;
 use super::manager::{ManagerOptions, Report};
 use super::manifest::Manifest;
 use super::source::Source;
-use super::startup::Waiting;
 use super::world::World;
 use crate::error::{Error, Phase, Problem, Result, code};
 use crate::extension::Conflict;

@@ -1,12 +1,13 @@
 //! Start, stop, and changes in the plugins folder.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::generation::Generation;
+use super::late::Waiting;
 use super::lifecycle::{self, Function};
 use super::manifest::{Manifest, is_plugin_id};
 use super::operations::Operations;
@@ -19,9 +20,6 @@ use crate::events::Event;
 use crate::extension::Conflict;
 use crate::store::plugins::{self, PluginChanges, PluginFilter, PluginRecord};
 use crate::value::Map;
-
-/// A plugin that is loaded and not started yet.
-pub(super) type Waiting = (PluginRecord, Arc<Generation>);
 
 /// How many plugins are read and compiled at a time when the host starts.
 const PARALLEL_LOADS: usize = 4;
@@ -82,65 +80,6 @@ impl Operations {
         Ok(are_late)
     }
 
-    /// Takes out those that take long to start, and what depends on them.
-    fn those_to_wait_for(&self, waiting: &mut Vec<Waiting>) -> VecDeque<Waiting> {
-        let is_slow = |generation: &Generation| {
-            self.services.points.iter().any(|point| point.is_slow(generation))
-        };
-        let (mut late, mut rest): (VecDeque<_>, Vec<_>) = (VecDeque::new(), Vec::new());
-        // Until nothing more is found that depends on what is late.
-        let mut ids: HashSet<String> = HashSet::new();
-        loop {
-            let before = ids.len();
-            for (_, generation) in waiting.iter() {
-                let needs = generation.manifest().dependencies.keys().any(|id| ids.contains(id));
-                if needs || is_slow(generation) {
-                    ids.insert(generation.plugin_id().to_owned());
-                }
-            }
-            if ids.len() == before {
-                break;
-            }
-        }
-        for (record, generation) in waiting.drain(..) {
-            if ids.contains(generation.plugin_id()) {
-                self.directory.change(generation.plugin_id(), |state| state.busy = true);
-                late.push_back((record, generation));
-            } else {
-                rest.push((record, generation));
-            }
-        }
-        *waiting = rest;
-        late
-    }
-
-    /// Starts the next of the plugins that take long to start. `false` if there is none.
-    pub async fn start_late(&self) -> Result<bool> {
-        let next = {
-            let mut late = self.late.lock();
-            let ids: HashSet<String> = late.iter().map(|(_, g)| g.plugin_id().to_owned()).collect();
-            let is_free =
-                |(_, g): &Waiting| g.manifest().dependencies.keys().all(|id| !ids.contains(id));
-            let at = late.iter().position(is_free).unwrap_or(0);
-            late.remove(at)
-        };
-        let Some((_, generation)) = next else { return Ok(false) };
-        let plugin_id = generation.plugin_id();
-        self.directory.change(plugin_id, |state| state.busy = false);
-        let record = plugins::by_plugin_id(&self.services.store.session(), plugin_id).await?;
-        let is_active = self.directory.state(plugin_id).active.is_some();
-        // Meanwhile somebody may have switched it off, or on.
-        if let Some(record) = record.filter(|record| record.is_activated && !is_active) {
-            let busy = self.busy(plugin_id);
-            self.start_in_order(vec![(record, Arc::clone(&generation))]).await;
-            drop(busy);
-        }
-        if self.late.lock().is_empty() {
-            self.raise("plugins:ready");
-        }
-        Ok(true)
-    }
-
     /// Reads the manifests of all plugins without running anything.
     pub async fn know(&self) -> Result<()> {
         let session = self.services.store.session();
@@ -157,7 +96,7 @@ impl Operations {
 
     /// Brings up what is loaded, plugins after those that they depend on, and puts them all into
     /// one new World, beside those that are in it already.
-    async fn start_in_order(&self, mut waiting: Vec<Waiting>) {
+    pub(super) async fn start_in_order(&self, mut waiting: Vec<Waiting>) {
         let before: Vec<Arc<Generation>> = self.services.world.load().generations().to_vec();
         let mut up = before.clone();
         while !waiting.is_empty() {
@@ -237,7 +176,7 @@ impl Operations {
         }
     }
 
-    async fn not_started(&self, record: &PluginRecord, problems: Vec<Problem>) {
+    pub(super) async fn not_started(&self, record: &PluginRecord, problems: Vec<Problem>) {
         // The record stays active: it is tried again at the next start, and when its files change.
         self.fail(&record.plugin_id, "activated", problems, false).await;
     }
@@ -431,7 +370,7 @@ impl Operations {
         }
     }
 
-    fn raise(&self, name: &str) {
+    pub(super) fn raise(&self, name: &str) {
         self.services.events.emit(Event::new(name, Map::new()));
     }
 }

@@ -3,9 +3,8 @@
 //! get in, by links or otherwise.
 
 use globset::{GlobBuilder, GlobMatcher};
-use sha2::{Digest, Sha256};
 
-use crate::plugin::source::Source;
+use crate::plugin::source::{Source, hash_of};
 
 const IGNORE_FILE: &str = ".dockerignore";
 /// As the client of Docker sends them from systems that know no such bit: who packs a plugin as a zip
@@ -49,14 +48,7 @@ impl<'s> BuildContext<'s> {
 
     /// SHA-256 over names and contents, in hex.
     pub fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        for (path, content) in &self.files {
-            for part in [path.as_bytes(), content] {
-                hash.update((part.len() as u64).to_le_bytes());
-                hash.update(part);
-            }
-        }
-        hex::encode(hash.finalize())
+        hash_of(self.files.iter().copied())
     }
 
     /// The context as the engine takes it. Equal contexts give equal bytes.

@@ -68,15 +68,7 @@ impl Source {
     }
 
     fn new(files: BTreeMap<String, Content>) -> Source {
-        let mut hash = Sha256::new();
-        for (path, content) in &files {
-            // Lengths keep the boundary between a name and its content out of doubt.
-            for part in [path.as_bytes(), content.bytes()] {
-                hash.update((part.len() as u64).to_le_bytes());
-                hash.update(part);
-            }
-        }
-        let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash_of(files.iter().map(|(path, content)| (path.as_str(), content.bytes())));
         Source { files, hash }
     }
 
@@ -130,6 +122,19 @@ impl Source {
         }
         problem
     }
+}
+
+/// SHA-256 over names and contents, in hex.
+pub fn hash_of<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> String {
+    let mut hash = Sha256::new();
+    for (path, content) in files {
+        // Lengths keep the boundary between a name and its content out of doubt.
+        for part in [path.as_bytes(), content] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hex::encode(hash.finalize())
 }
 
 /// Whether a file or folder of this name is no part of a plugin: hidden (but for what Compose and

@@ -285,6 +285,22 @@ async fn a_reload_that_fails_brings_back_what_was_there() {
     let got = host.data(ADA, "{ swap_get(name: \"web\") }", json!({})).await["swap_get"].clone();
     assert_eq!(got["state"], "running");
     host.data(ADA, &format!("{{ swap_fetch(url: {}) }}", got["url"]), json!({})).await;
+    // Another kind of network takes its containers with it; one that is not declared any more goes.
+    let networked = |network: &str, internal: bool| {
+        with("[httpd, -f, -p, \"8080\"]")
+            + &format!(
+                "    networks: [{network}]\nnetworks:\n  {network}: {{ internal: {internal} }}\n"
+            )
+    };
+    for (network, internal) in [("inner", false), ("inner", true), ("other", true)] {
+        write(&file, &networked(network, internal));
+        manager.reload("swap").await.unwrap();
+        let left = engine.left(&data).await;
+        assert_eq!(left, ["container /swap-web-1".to_owned(), format!("network swap_{network}")]);
+        let project = engine.container(&data, "swap", "x").replace("-x-1", "");
+        let found = engine.network(&format!("{project}_{network}")).await;
+        assert_eq!(found["Internal"], internal);
+    }
     // A version without services leaves none.
     let manifest = std::fs::read_to_string(host.plugins.join("swap/manifest.json")).unwrap();
     write(

@@ -1,12 +1,11 @@
 //! The `volumes` section of a service.
 
-use sha2::{Digest, Sha256};
-
 use super::Context;
 use super::model::{Mount, MountSource};
 use super::reader::{At, Reader, join};
 use super::values::{container_path, inside, mount, volume_name};
 use super::yaml::Node;
+use crate::plugin::source::hash_of;
 
 /// Reads the section. Paths are relative to `folder`, where the Compose file is.
 pub fn mounts(
@@ -55,15 +54,10 @@ pub fn mounts(
 /// The hash of a file, or of the files of a folder, if there is something.
 fn content_hash(context: &Context<'_>, path: &str) -> Option<String> {
     let below = if path.is_empty() { String::new() } else { format!("{path}/") };
-    let mut hash = Sha256::new();
-    let mut is_there = false;
-    for name in context.source.paths().filter(|name| *name == path || name.starts_with(&below)) {
-        is_there = true;
-        hash.update(name.as_bytes());
-        hash.update([0]);
-        hash.update(context.source.bytes(name).unwrap_or_default());
-    }
-    is_there.then(|| hex::encode(hash.finalize()))
+    let names = context.source.paths().filter(|name| *name == path || name.starts_with(&below));
+    let mut files = names.filter_map(|name| Some((name, context.source.bytes(name)?))).peekable();
+    files.peek().is_some().then_some(())?;
+    Some(hash_of(files))
 }
 
 fn long_mount(reader: &mut Reader<'_>, at: At<'_>) -> Option<Mount> {

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::model::{Exposed, Mount, MountSource, Port, Protocol};
 
 /// What a duration is, in words.
@@ -25,20 +27,8 @@ pub fn bytes(text: &str) -> Option<u64> {
 
 /// A duration such as `1m30s` or `500ms`.
 pub fn duration(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, f64); 5] =
-        [("h", 3600.0), ("m", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)];
-    let mut rest = text.trim();
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-        let number: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let (_, factor) = UNITS.iter().find(|(unit, _)| *unit == &rest[..end])?;
-        seconds += number * factor;
-        rest = &rest[end..];
-    }
-    (!text.trim().is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+    let duration: SignedDuration = text.trim().parse().ok()?;
+    Duration::try_from(duration).ok()
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
